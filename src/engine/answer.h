@@ -1,0 +1,46 @@
+// From tokens to text: an answer as its readers want it, split into reasoning and content, cut at stop strings, never
+// with half a character.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "engine/loaded_model.h"
+
+namespace fathom::engine {
+
+struct AnswerRequest {
+  tokens::Rendered prompt;
+  SamplingOptions sampling;
+  int max_tokens = -1;
+  std::vector<std::string> stop;  // an answer ends before the first of these texts
+  bool ignore_stop = false;       // go on past the model's end-of-turn tokens
+};
+
+struct AnswerToken {
+  tokens::TokenId id = 0;
+  float logprob = 0;
+  std::vector<TokenLogprob> top;
+  bool reasoning = false;
+};
+
+// What came since the last call; any of the parts may be empty. The last one has finish != kNone.
+struct AnswerDelta {
+  std::string reasoning;
+  std::string content;
+  std::vector<AnswerToken> tokens;
+  FinishReason finish = FinishReason::kNone;
+  std::string stop_text;  // the stop string that ended the answer, if one did
+  std::string error;
+  RunStatistics statistics;
+  int reasoning_tokens = 0;
+};
+
+// Called on the engine's thread; must return at once.
+using AnswerSink = std::function<void(const AnswerDelta&)>;
+
+// Errors as Engine::submit. `model` must outlive the run.
+base::Result<RunId> start_answer(LoadedModel& model, AnswerRequest request, AnswerSink sink);
+
+}  // namespace fathom::engine

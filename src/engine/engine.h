@@ -1,0 +1,65 @@
+// The engine: one thread that owns all mutable state (sequences, cache pages, samplers) and runs steps over a batch of
+// sequences at different positions. Others hand it runs through a queue and get tokens through a sink. JSON and HTTP
+// are not known here.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "engine/sampling.h"
+#include "tokens/tokenizer.h"
+
+namespace fathom::engine {
+
+enum class FinishReason : std::uint8_t { kNone, kStop, kLength, kCancelled, kFailed };
+
+struct TokenLogprob {
+  tokens::TokenId token = 0;
+  float logprob = 0;
+};
+
+// One generated token; the last event of a run carries finish != kNone (and, for a stop token, no text).
+struct TokenEvent {
+  tokens::TokenId token = -1;  // -1: none (cancelled before a token, or failed)
+  float logprob = 0;           // filled when SamplingOptions::top_logprobs >= 0
+  std::vector<TokenLogprob> top;
+  FinishReason finish = FinishReason::kNone;
+  std::string error;  // for kFailed
+};
+
+struct RunStatistics {
+  int prompt_tokens = 0;
+  int cached_tokens = 0;  // of the prompt, taken from the prefix cache
+  int generated_tokens = 0;
+  double queue_seconds = 0, prefill_seconds = 0, decode_seconds = 0;
+};
+
+struct Run {
+  std::vector<tokens::TokenId> prompt;
+  SamplingOptions sampling;
+  int max_tokens = -1;  // -1: until the context is full
+  std::vector<tokens::TokenId> stop_tokens;
+  bool ignore_stop = false;
+};
+
+using RunId = std::uint64_t;
+// Called on the engine's thread, in order; must return at once.
+using TokenSink = std::function<void(const TokenEvent&, const RunStatistics&)>;
+
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  // Errors, before anything is allocated: an empty prompt, a prompt that does not fit the context (says by how much), a
+  // token id outside the vocabulary, a queue that is full.
+  virtual base::Result<RunId> submit(Run run, TokenSink sink) = 0;
+  // The run ends with kCancelled within one step. Unknown and finished ids are ignored.
+  virtual void cancel(RunId id) = 0;
+  virtual int context_length() const = 0;
+};
+
+}  // namespace fathom::engine

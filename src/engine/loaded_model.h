@@ -1,0 +1,37 @@
+// A model as programs use it: weights, tokenizer, chat template, engine and the settings its files recommend, loaded
+// from one path.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "engine/engine.h"
+#include "tokens/chat_template.h"
+
+namespace fathom::engine {
+
+struct LoadOptions {
+  int threads = 0;         // 0: as many as the machine or the cgroup's quota gives
+  int context = 0;         // 0: the model's own, at most what memory holds
+  std::string cache_type;  // "f32", "bf16", "q8"; "": f32 with the scalar kernels, bf16 otherwise
+  int prefill_cell = 0;    // positions in a cell of the prefill grid; 0: the built-in size (tests make it small)
+  std::function<void(double)> progress;  // 0..1 while the weights are read; may be empty
+};
+
+class LoadedModel {
+ public:
+  virtual ~LoadedModel() = default;
+  virtual const std::string& name() const = 0;  // as the catalogue or the file calls it
+  virtual const tokens::Tokenizer& tokenizer() const = 0;
+  virtual const tokens::ChatTemplate& chat_template() const = 0;
+  virtual Engine& engine() = 0;
+  virtual const SamplingOptions& default_sampling() const = 0;  // the file's own recommendations over the built-in ones
+  virtual int context_length() const = 0;
+};
+
+// `path`: a GGUF file or a directory in Hugging Face's layout. Errors: whatever is wrong with the files, in one line.
+base::Result<std::unique_ptr<LoadedModel>> load_model(const std::string& path, const LoadOptions& options);
+
+}  // namespace fathom::engine

@@ -1,0 +1,23 @@
+// JSON text to a value without exceptions, with limits. Everything that reads JSON from outside goes through here.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace fathom::files {
+
+using Json = nlohmann::ordered_json;
+
+struct JsonLimits {
+  std::size_t bytes = std::size_t{256} << 20;
+  int depth = 128;
+};
+
+// `name` stands before the message. Errors: not JSON (with the byte), too long, nested too deep.
+base::Result<Json> parse_json(std::string_view text, std::string_view name, const JsonLimits& limits = {});
+base::Result<Json> read_json(const std::string& path, const JsonLimits& limits = {});
+
+}  // namespace fathom::files
