@@ -43,7 +43,7 @@ choose() {
   local line name
   while read -r line; do
     for name in ${line//|/}; do
-      if apt-cache show --no-all-versions "$name" >/dev/null 2>&1; then
+      if apt-cache policy "$name" | grep -q '^ *Candidate: [^(]'; then
         printf '%s\n' "$name"
         continue 2
       fi
@@ -83,5 +83,9 @@ say "Missing packages; refreshing the package lists${as_root:+ (with sudo)} ..."
 mapfile -t packages < <(choose <<<"$lines")
 [ ${#packages[@]} = "$(wc -l <<<"$lines")" ] || exit 1
 say "Installing: ${packages[*]}"
+start=$SECONDS log=${here%/*}/build/install.log
+mkdir -p "${log%/*}"
 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-  -o Dpkg::Use-Pty=0 "${packages[@]}" >&2 || die "apt-get could not install them (its own words stand above)"
+  -o Dpkg::Use-Pty=0 "${packages[@]}" >"$log" 2>&1 ||
+  { tail -n 20 "$log" >&2; die "apt-get could not install them (its own words stand above, all of them in $log)"; }
+say "Installed in $((SECONDS - start)) s."
