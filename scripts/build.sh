@@ -26,7 +26,7 @@ if [ ! -f "$folder/build.ninja" ] || [ "$(cat "$configured" 2>/dev/null)" != "$p
 fi
 
 # A dry run first: it knows in a few milliseconds whether there is anything to build.
-ninja -C "$folder" -n "$@" 2>/dev/null | grep -q 'ninja: no work to do' && exit 0
+[[ $(ninja -C "$folder" -n "$@" 2>/dev/null) != *"ninja: no work to do"* ]] || exit 0
 say "Building ${preset} with $jobs compiler(s) at once ..."
 start=$SECONDS
 ninja -C "$folder" -j "$jobs" "$@" >&2 || die "the build failed (the compiler's words stand above)"

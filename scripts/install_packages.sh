@@ -43,7 +43,7 @@ choose() {
   local line name
   while read -r line; do
     for name in ${line//|/}; do
-      if apt-cache policy "$name" | grep -q '^ *Candidate: [^(]'; then
+      if [[ $(apt-cache policy "$name") =~ Candidate:\ [^\(] ]]; then
         printf '%s\n' "$name"
         continue 2
       fi
