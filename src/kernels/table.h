@@ -54,7 +54,8 @@ struct LinearTransposedArgs {
 // Softmax attention of one token's `heads` query rows that share one key-value head, over positions 0 .. positions - 1:
 // p = softmax(scale * q . k_s) in fp32, out = sum_s p_s v_s. Rows of keys and values lie in pages of `page_tokens`
 // positions; page p's rows start at key_pages[p] and follow each other at key_stride bytes. Latent attention passes the
-// same rows as keys and values, with value_width below width (the first numbers of a row are the value).
+// same rows as keys and values, with value_width below width (the first numbers of a row are the value): a value row
+// holds `width` numbers where value_pages[0] == key_pages[0], else value_width.
 struct AttentionArgs {
   std::int64_t heads = 0;
   const float* q = nullptr;
@@ -102,7 +103,8 @@ struct Table {
   void (*load_row)(const std::byte* row, std::int64_t n, base::DType type, float* out) = nullptr;
 };
 
-// Bytes of one cached row of n numbers. kI8: n codes, padded to 4 bytes, then an fp32 scale for each group of 64.
+// Bytes of one cached row of n numbers. kI8: n codes, padded to 4 bytes, then an fp32 scale for each group of 64 (a group
+// with a number that is not finite reads back as NaN).
 std::size_t cache_row_bytes(base::DType type, std::int64_t n);
 
 // Row r of a weight in fp32, FP8 block scales applied.

@@ -1,0 +1,8 @@
+// The table of AVX2.
+#include "kernels/tables.h"
+
+namespace fathom::kernels {
+
+constinit const Table kAvx2Table = {.name = "avx2"};
+
+}  // namespace fathom::kernels
