@@ -3,6 +3,7 @@
 #include "files/gguf.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
 #include <filesystem>
@@ -69,15 +70,24 @@ class Reader {
 
   Result<std::int64_t> integer(std::uint32_t type, std::string_view what) {
     switch (type) {
-      case kU8: return as<std::int64_t>(read<std::uint8_t>(what));
-      case kI8: return as<std::int64_t>(read<std::int8_t>(what));
-      case kU16: return as<std::int64_t>(read<std::uint16_t>(what));
-      case kI16: return as<std::int64_t>(read<std::int16_t>(what));
-      case kU32: return as<std::int64_t>(read<std::uint32_t>(what));
-      case kI32: return as<std::int64_t>(read<std::int32_t>(what));
-      case kI64: return read<std::int64_t>(what);
-      case kBool: return as<std::int64_t>(as<bool>(read<std::uint8_t>(what)));
-      default: break;
+      case kU8:
+        return as<std::int64_t>(read<std::uint8_t>(what));
+      case kI8:
+        return as<std::int64_t>(read<std::int8_t>(what));
+      case kU16:
+        return as<std::int64_t>(read<std::uint16_t>(what));
+      case kI16:
+        return as<std::int64_t>(read<std::int16_t>(what));
+      case kU32:
+        return as<std::int64_t>(read<std::uint32_t>(what));
+      case kI32:
+        return as<std::int64_t>(read<std::int32_t>(what));
+      case kI64:
+        return read<std::int64_t>(what);
+      case kBool:
+        return as<std::int64_t>(as<bool>(read<std::uint8_t>(what)));
+      default:
+        break;
     }
     const auto wide = read<std::uint64_t>(what);
     if (!wide) return std::unexpected(wide.error());
@@ -101,10 +111,13 @@ class Reader {
   std::uint64_t at_ = 0;
 };
 
-bool is_integer(std::uint32_t type) { return type <= kI32 || type == kU64 || type == kI64; }
+bool is_integer(std::uint32_t type) {
+  return type <= kI32 || type == kU64 || type == kI64;
+}
 
 struct Part {
   std::map<std::string_view, GgufValue> values;
+  std::map<std::string_view, std::span<const std::byte>> encoded;
   std::vector<GgufTensor> tensors;
 };
 
@@ -138,7 +151,8 @@ class PartReader {
     }
     const auto version = in_.read<std::uint32_t>("the version");
     if (!version) return std::unexpected(version.error());
-    if (*version == 0x02000000 || *version == 0x03000000) return fail("is a big-endian GGUF, only little-endian is read");
+    if (*version == 0x02000000 || *version == 0x03000000)
+      return fail("is a big-endian GGUF, only little-endian is read");
     if (*version != 2 && *version != 3) {
       return fail("is GGUF version {}, versions 2 and 3 are read: convert the model anew", *version);
     }
@@ -147,7 +161,8 @@ class PartReader {
     const auto keys = in_.read<std::uint64_t>("the number of keys");
     if (!keys) return std::unexpected(keys.error());
     // The least a tensor takes: name length, n_dims, type, offset. The least a key takes: name length, type, one byte.
-    if (*tensors > kMostTensors || *tensors > in_.left() / 24) return fail("says it holds {} tensors, too many", *tensors);
+    if (*tensors > kMostTensors || *tensors > in_.left() / 24)
+      return fail("says it holds {} tensors, too many", *tensors);
     if (*keys > kMostKeys || *keys > in_.left() / 13) return fail("says it holds {} keys, too many", *keys);
     return Counts{*tensors, *keys};
   }
@@ -163,10 +178,12 @@ class PartReader {
     const auto key = read_name("the name of a key");
     if (!key) return std::unexpected(key.error());
     const std::string what = "the value of " + in_quotes(*key);
+    const auto begin = static_cast<std::size_t>(in_.at());
     const auto type = in_.read<std::uint32_t>(what);
     if (!type) return std::unexpected(type.error());
     auto value = read_value_of(*type, what);
     if (!value) return std::unexpected(value.error());
+    part_.encoded.emplace(*key, bytes_.subspan(begin, static_cast<std::size_t>(in_.at()) - begin));
     if (!part_.values.emplace(*key, std::move(*value)).second) return fail("has the key {} twice", in_quotes(*key));
     return {};
   }
@@ -237,8 +254,8 @@ class PartReader {
     tensor.dtype = *dtype;
     const auto& format = base::info(*dtype);
     if (tensor.cols() % format.block_elems != 0) {
-      return fail("tensor {} has rows of {} elements, not a multiple of the {} of a {} block", in_quotes(*name), tensor.cols(),
-                  format.block_elems, format.name);
+      return fail("tensor {} has rows of {} elements, not a multiple of the {} of a {} block", in_quotes(*name),
+                  tensor.cols(), format.block_elems, format.name);
     }
     // Later sums cannot overflow: elements < 2^63 are at most 8 bytes each, so blocks are compared, not bytes.
     if (elements / format.block_elems > in_.left() / format.block_bytes) {
@@ -387,6 +404,7 @@ Result<Gguf> Gguf::open(const std::string& path) {
   Gguf gguf;
   gguf.path_ = path;
   gguf.values_ = std::move(parts[0].part.values);
+  gguf.encoded_ = std::move(parts[0].part.encoded);
   for (auto& [map, part] : parts) {
     gguf.file_bytes_ += map.bytes().size();
     gguf.maps_.push_back(std::move(map));
@@ -407,6 +425,7 @@ Result<Gguf> Gguf::parse(std::span<const std::byte> bytes, std::string_view name
   gguf.path_ = name;
   gguf.file_bytes_ = bytes.size();
   gguf.values_ = std::move(part->values);
+  gguf.encoded_ = std::move(part->encoded);
   gguf.tensors_ = std::move(part->tensors);
   gguf.index_ = std::move(*index);
   return gguf;
@@ -415,6 +434,11 @@ Result<Gguf> Gguf::parse(std::span<const std::byte> bytes, std::string_view name
 const GgufValue* Gguf::find(std::string_view key) const {
   const auto found = values_.find(key);
   return found == values_.end() ? nullptr : &found->second;
+}
+
+std::span<const std::byte> Gguf::encoded(std::string_view key) const {
+  const auto found = encoded_.find(key);
+  return found == encoded_.end() ? std::span<const std::byte>() : found->second;
 }
 
 std::optional<std::int64_t> Gguf::integer(std::string_view key) const {

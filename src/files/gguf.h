@@ -46,6 +46,10 @@ class Gguf {
   const GgufArray* array(std::string_view key) const;
   std::span<const std::string_view> strings(std::string_view key) const;  // empty where absent or of another type
 
+  // A key's type and value as they stand in the file, to be copied into another (widths are lost in GgufValue and
+  // other readers insist on them); empty where absent.
+  std::span<const std::byte> encoded(std::string_view key) const;
+
   const std::map<std::string_view, GgufValue>& values() const { return values_; }
   const std::vector<GgufTensor>& tensors() const { return tensors_; }     // in file order
   const base::Tensor* tensor(std::string_view name) const;
@@ -57,6 +61,7 @@ class Gguf {
   std::uint64_t file_bytes_ = 0;
   std::vector<MappedFile> maps_;
   std::map<std::string_view, GgufValue> values_;
+  std::map<std::string_view, std::span<const std::byte>> encoded_;
   std::vector<GgufTensor> tensors_;
   std::map<std::string_view, std::size_t> index_;
 };

@@ -6,15 +6,15 @@
 #include <utility>
 #include <vector>
 
-#include "files/mapped_file.h"
 #include "files/in_quotes.h"
+#include "files/mapped_file.h"
 
 namespace fathom::files {
 namespace {
 
 class Builder : public nlohmann::json_sax<Json> {
  public:
-  explicit Builder(int depth) : depth_(static_cast<std::size_t>(depth)) {}
+  explicit Builder(const JsonLimits& limits) : limits_(limits) {}
 
   bool null() override { return add(nullptr); }
   bool boolean(bool value) override { return add(value); }
@@ -41,7 +41,8 @@ class Builder : public nlohmann::json_sax<Json> {
   }
   bool parse_error(std::size_t byte, const std::string&, const nlohmann::detail::exception& problem) override {
     std::string_view what = problem.what();
-    // "[json.exception.parse_error.101] parse error at line 1, column 2: syntax error ...": the last part is for people.
+    // "[json.exception.parse_error.101] parse error at line 1, column 2: syntax error ...": the last part is for
+    // people.
     for (const std::string_view prefix : {"] ", ": "}) {
       if (const auto at = what.find(prefix); at != what.npos) what.remove_prefix(at + prefix.size());
     }
@@ -67,15 +68,23 @@ class Builder : public nlohmann::json_sax<Json> {
 
   template <class T>
   bool add(T&& value) {
+    if (!count()) return false;
     place(std::forward<T>(value));
     return true;
   }
 
+  bool count() {
+    if (++values_ <= limits_.values) return true;
+    error_ = fmt::format("more than {} values", limits_.values);
+    return false;
+  }
+
   bool open(Json::value_t type) {
-    if (open_.size() >= depth_) {
-      error_ = fmt::format("nested deeper than {} levels", depth_);
+    if (open_.size() >= static_cast<std::size_t>(limits_.depth)) {
+      error_ = fmt::format("nested deeper than {} levels", limits_.depth);
       return false;
     }
+    if (!count()) return false;
     // The address stays: a container does not grow while one inside it is open.
     open_.push_back(&place(Json(type)));
     return true;
@@ -99,7 +108,8 @@ class Builder : public nlohmann::json_sax<Json> {
     return true;
   }
 
-  const std::size_t depth_;
+  const JsonLimits limits_;
+  std::size_t values_ = 0;
   Json root_;
   std::vector<Json*> open_;
   std::string error_;
@@ -111,7 +121,7 @@ base::Result<Json> parse_json(std::string_view text, std::string_view name, cons
   if (text.size() > limits.bytes) {
     return base::fail("{}: JSON of {} bytes, at most {} are read", name, text.size(), limits.bytes);
   }
-  Builder builder(limits.depth);
+  Builder builder(limits);
   if (!Json::sax_parse(text.begin(), text.end(), &builder)) return base::fail("{}: {}", name, builder.error());
   return builder.take();
 }

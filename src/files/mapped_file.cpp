@@ -27,7 +27,7 @@ base::Result<MappedFile> MappedFile::open(const std::string& path) {
   // O_NONBLOCK: a named pipe must be refused, not waited for.
   const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
   if (file.fd < 0) return base::fail("{}: cannot open: {}", path, std::strerror(errno));
-  struct stat status {};
+  struct stat status{};
   if (::fstat(file.fd, &status) != 0) return base::fail("{}: cannot read its size: {}", path, std::strerror(errno));
   if (!S_ISREG(status.st_mode)) {
     return base::fail("{}: {}, expected a file", path, S_ISDIR(status.st_mode) ? "is a folder" : "is not a plain file");

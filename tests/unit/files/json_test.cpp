@@ -11,7 +11,8 @@ std::string refusal(std::string_view text, const JsonLimits& limits = {}) {
 }
 
 TEST(Json, ReadsValuesAsTheyStand) {
-  const auto json = parse_json(R"({"z":1,"a":[true,null,-2,1.5,"\u00e9"],"m":{"x":{}},"big":18446744073709551615})", "test");
+  const auto json =
+      parse_json(R"({"z":1,"a":[true,null,-2,1.5,"\u00e9"],"m":{"x":{}},"big":18446744073709551615})", "test");
   ASSERT_TRUE(json) << json.error().message;
   EXPECT_EQ(json->dump(), R"({"z":1,"a":[true,null,-2,1.5,"é"],"m":{"x":{}},"big":18446744073709551615})");
   EXPECT_EQ(parse_json("[]", "test")->dump(), "[]");
@@ -42,6 +43,8 @@ TEST(Json, HoldsToItsLimits) {
   EXPECT_NE(refusal("[" + deep + "]").find("nested deeper than 128"), std::string::npos);
   EXPECT_NE(refusal(std::string(1 << 20, '[')).find("nested deeper"), std::string::npos);
   EXPECT_NE(refusal("[1,2,3]", {.bytes = 3}).find("at most 3"), std::string::npos);
+  EXPECT_EQ(refusal("[[1],{\"a\":2}]", {.values = 5}), "accepted");
+  EXPECT_NE(refusal("[[1],{\"a\":2}]", {.values = 4}).find("more than 4 values"), std::string::npos);
 }
 
 TEST(Json, AVocabularyTakesNoLinearSearches) {
