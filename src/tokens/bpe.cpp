@@ -3,14 +3,14 @@
 
 #include <algorithm>
 #include <bit>
-#include <functional>
+#include <map>
 
 namespace fathom::tokens {
 namespace {
 
 constexpr std::uint32_t kNone = ~std::uint32_t{0};
 constexpr TokenId kNoToken = -1;
-// Up to here looking at every pair for each merge is faster than a heap (words of ordinary text).
+// Up to here looking at every pair for each merge is faster than keeping order (words of ordinary text).
 constexpr std::size_t kScanLimit = 24;
 
 std::uint64_t mix(std::uint64_t x) {
@@ -100,29 +100,32 @@ void Bpe::merge_by_scan(std::vector<Symbol>& symbols) const {
   }
 }
 
-void Bpe::merge_by_heap(std::vector<Symbol>& symbols) const {
-  // Rank above, position below: the smallest key is the leftmost pair of the lowest rank. Entries of pairs that are gone
-  // stay in the heap and are told by their rank.
-  std::vector<std::uint64_t> heap;
-  const auto key = [&](std::size_t at) { return (static_cast<std::uint64_t>(symbols[at].rank) << 32) | at; };
-  for (std::size_t at = 0; at < symbols.size(); ++at) {
-    if (symbols[at].rank != kNone) heap.push_back(key(at));
-  }
-  std::ranges::make_heap(heap, std::greater{});
-  const auto push = [&](std::size_t at) {
-    if (symbols[at].rank == kNone) return;
-    heap.push_back(key(at));
-    std::ranges::push_heap(heap, std::greater{});
+// Positions wait in one list for each rank. A list gets nothing new once its turn has come: every pair that a merge makes
+// holds the merged token, which is longer than either side of the pair that made it, and so has another rank. Sorting each
+// list once therefore keeps the leftmost first. Pairs that are gone stay in their list and are told by their rank.
+void Bpe::merge_by_rank(std::vector<Symbol>& symbols) const {
+  struct Waiting {
+    std::vector<std::uint32_t> positions;
+    std::size_t done = 0;
   };
-  while (!heap.empty()) {
-    const std::uint64_t top = heap.front();
-    std::ranges::pop_heap(heap, std::greater{});
-    heap.pop_back();
-    const auto at = static_cast<std::size_t>(top & 0xFFFFFFFFu);
-    if (symbols[at].rank != static_cast<std::uint32_t>(top >> 32)) continue;
+  std::map<std::uint32_t, Waiting> waiting;
+  const auto wait = [&](std::uint32_t at) {
+    if (at != kNone && symbols[at].rank != kNone) waiting[symbols[at].rank].positions.push_back(at);
+  };
+  for (std::uint32_t at = 0; at < symbols.size(); ++at) wait(at);
+  while (!waiting.empty()) {
+    const auto lowest = waiting.begin();
+    const auto& [rank, list] = *lowest;
+    if (list.done == 0) std::ranges::sort(lowest->second.positions);
+    if (list.done == list.positions.size()) {
+      waiting.erase(lowest);
+      continue;
+    }
+    const std::uint32_t at = list.positions[lowest->second.done++];
+    if (symbols[at].rank != rank) continue;
     join(symbols, at);
-    push(at);
-    if (symbols[at].previous != kNone) push(symbols[at].previous);
+    wait(at);
+    wait(symbols[at].previous);
   }
 }
 
@@ -161,7 +164,7 @@ void Bpe::encode(std::string_view piece, std::vector<TokenId>& out) const {
     if (i + 1 < symbols.size()) symbols[i].next = static_cast<std::uint32_t>(i + 1);
   }
   for (std::size_t i = 0; i + 1 < symbols.size(); ++i) rank_pair(symbols, i);
-  symbols.size() <= kScanLimit ? merge_by_scan(symbols) : merge_by_heap(symbols);
+  symbols.size() <= kScanLimit ? merge_by_scan(symbols) : merge_by_rank(symbols);
   for (std::uint32_t at = 0; at != kNone; at = symbols[at].next) out.push_back(symbols[at].id);
 }
 

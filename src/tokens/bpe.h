@@ -41,7 +41,7 @@ class Bpe {
   void rank_pair(std::vector<Symbol>& symbols, std::size_t at) const;
   void join(std::vector<Symbol>& symbols, std::size_t at) const;
   void merge_by_scan(std::vector<Symbol>& symbols) const;
-  void merge_by_heap(std::vector<Symbol>& symbols) const;
+  void merge_by_rank(std::vector<Symbol>& symbols) const;
   void append_bytes(std::string_view piece, std::vector<Symbol>& symbols) const;
 
   struct Hash {
