@@ -21,6 +21,7 @@ struct Tensor {
   // w = code * scale. nullptr for every other type.
   const float* scale = nullptr;
   std::int32_t scale_block = 128;
+  std::int32_t scale_row = 0;  // rows of the first scale block that lie before row 0 (a slice may begin inside a block)
 
   explicit operator bool() const { return data != nullptr; }
   std::int64_t dim(int i) const { return shape[static_cast<std::size_t>(i)]; }
@@ -35,6 +36,26 @@ struct Tensor {
   std::size_t row_stride() const { return row_bytes(dtype, static_cast<std::size_t>(cols())); }
   std::size_t bytes() const { return row_stride() * static_cast<std::size_t>(rows()); }
   const std::byte* row(std::int64_t r) const { return data + static_cast<std::size_t>(r) * row_stride(); }
+
+  // Scale of element (r, c) of an FP8 tensor.
+  float scale_at(std::int64_t r, std::int64_t c) const {
+    const std::int64_t per_row = (cols() + scale_block - 1) / scale_block;
+    return scale[(r + scale_row) / scale_block * per_row + c / scale_block];
+  }
+
+  // Rows [begin, begin + count) of a matrix, as a matrix.
+  Tensor row_slice(std::int64_t begin, std::int64_t count) const {
+    Tensor t = *this;
+    t.rank = 2;
+    t.shape = {count, cols()};
+    t.data = row(begin);
+    if (scale != nullptr) {
+      const std::int64_t first = begin + scale_row;
+      t.scale = scale + first / scale_block * ((cols() + scale_block - 1) / scale_block);
+      t.scale_row = static_cast<std::int32_t>(first % scale_block);
+    }
+    return t;
+  }
 
   // Matrix i of a stack [n, out, in] as a tensor of its own.
   Tensor slice(std::int64_t i) const {

@@ -48,8 +48,9 @@ struct Run {
 };
 
 using RunId = std::uint64_t;
-// Called on the engine's thread, in order; must return at once.
-using TokenSink = std::function<void(const TokenEvent&, const RunStatistics&)>;
+// Called on the engine's thread, in order; must return at once. Returning false ends the run there, without a further
+// event (a stop string was found).
+using TokenSink = std::function<bool(const TokenEvent&, const RunStatistics&)>;
 
 class Engine {
  public:

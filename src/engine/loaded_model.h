@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "engine/engine.h"
@@ -28,10 +29,14 @@ class LoadedModel {
   virtual const tokens::ChatTemplate& chat_template() const = 0;
   virtual Engine& engine() = 0;
   virtual const SamplingOptions& default_sampling() const = 0;  // the file's own recommendations over the built-in ones
+  virtual std::span<const tokens::TokenId> stop_tokens() const = 0;
   virtual int context_length() const = 0;
 };
 
 // `path`: a GGUF file or a directory in Hugging Face's layout. Errors: whatever is wrong with the files, in one line.
 base::Result<std::unique_ptr<LoadedModel>> load_model(const std::string& path, const LoadOptions& options);
+
+// The tokenizer of a GGUF file or of a directory, without the weights.
+base::Result<tokens::Tokenizer> load_tokenizer(const std::string& path);
 
 }  // namespace fathom::engine

@@ -1,0 +1,91 @@
+// The program's commands, apart from the reading of their flags (fathom.cpp). Each returns what was wrong, in one line.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "engine/loaded_model.h"
+
+namespace fathom::apps {
+
+using Status = base::Result<void>;
+
+// Flags of every command that runs a model.
+struct ModelFlags {
+  std::string model;
+  int threads = 0;
+  int context = 0;
+  int prefill_cell = 0;
+  std::string cache_type;
+};
+
+// Flags that override the model's recommended sampling.
+struct SamplingFlags {
+  std::optional<float> temperature, top_p, min_p, repetition_penalty, frequency_penalty, presence_penalty;
+  std::optional<int> top_k;
+  std::optional<std::uint64_t> seed;
+};
+
+engine::LoadOptions load_options(const ModelFlags& flags);
+engine::SamplingOptions apply(const SamplingFlags& flags, engine::SamplingOptions sampling);
+
+// MODEL (a catalogue name, a path, or hf:owner/repo) to a path. Errors: nothing of that name, with what is near it.
+base::Result<std::string> resolve_model(const std::string& model);
+base::Result<std::unique_ptr<engine::LoadedModel>> open_model(const ModelFlags& flags);
+
+base::Result<std::string> read_text(const std::string& path);  // "-" is standard input
+base::Result<std::vector<tokens::TokenId>> parse_ids(std::string_view text, const std::string& name);
+
+struct GenerateFlags : ModelFlags {
+  SamplingFlags sampling;
+  std::string prompt, prompt_file, system;
+  int max_tokens = -1;
+  bool raw = false, json = false;
+  std::optional<bool> thinking;
+};
+Status generate(const GenerateFlags& flags);
+
+struct TokenizeFlags {
+  std::string model, file;
+  bool specials = false;
+};
+Status tokenize(const TokenizeFlags& flags);
+Status detokenize(const TokenizeFlags& flags);
+
+struct RenderFlags {
+  std::string model, messages, tools;
+  std::optional<bool> thinking;
+  bool generation_prompt = true;
+};
+Status render(const RenderFlags& flags);
+
+struct LogitsFlags : ModelFlags {
+  std::string tokens_file, out;
+  bool mtp = false;
+};
+Status logits(const LogitsFlags& flags);
+
+struct PerplexityFlags : ModelFlags {
+  std::string file;
+  bool json = false;
+};
+Status perplexity(const PerplexityFlags& flags);
+
+struct BenchFlags : ModelFlags {
+  std::vector<int> prefill{512}, depth{0};
+  int decode = 64;
+  bool json = false;
+};
+Status bench(const BenchFlags& flags);
+
+struct ServeFlags : ModelFlags {
+  std::string host = "127.0.0.1";
+  int port = 8000;
+  std::string api_key;
+};
+Status serve(const ServeFlags& flags);
+
+}  // namespace fathom::apps

@@ -1,0 +1,158 @@
+// The program: reads the command line, runs one command, prints what went wrong. Exit codes: 0, 1 (bad input), 2 (usage).
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <functional>
+
+#include "apps/commands.h"
+
+namespace fathom::apps {
+namespace {
+
+constexpr const char* kVersion = "fathom 0.1.0";
+constexpr const char* kModelHelp = "a catalogue name, a GGUF file, a Hugging Face directory, or hf:owner/repo[@revision][:file]";
+
+// What the chosen command does, once the whole line is read.
+using Action = std::function<Status()>;
+
+void add_model_flags(CLI::App& app, ModelFlags& flags) {
+  app.add_option("MODEL", flags.model, kModelHelp)->required();
+  app.add_option("--threads", flags.threads, "threads to compute with (default: all this process may use)")->check(CLI::Range(1, 1024));
+  app.add_option("--ctx", flags.context, "positions of context (default: the model's own, at most what memory holds)")->check(CLI::Range(1, 1 << 30));
+  app.add_option("--cache-type", flags.cache_type, "element type of the cache: f32, bf16 or q8")->check(CLI::IsMember({"f32", "bf16", "q8"}));
+  app.add_option("--prefill-cell", flags.prefill_cell, "positions of one cell of the prefill grid")->check(CLI::Range(1, 65536))->group("");
+}
+
+void add_sampling_flags(CLI::App& app, SamplingFlags& flags) {
+  app.add_option("--temp", flags.temperature, "temperature; 0 takes the likeliest token")->check(CLI::Range(0.0, 100.0));
+  app.add_option("--top-k", flags.top_k, "sample from the k likeliest; 0: all")->check(CLI::NonNegativeNumber);
+  app.add_option("--top-p", flags.top_p, "sample from the likeliest that together have this probability")->check(CLI::Range(0.0, 1.0));
+  app.add_option("--min-p", flags.min_p, "least probability relative to the likeliest")->check(CLI::Range(0.0, 1.0));
+  app.add_option("--repetition-penalty", flags.repetition_penalty, "1: off")->check(CLI::Range(0.01, 100.0));
+  app.add_option("--frequency-penalty", flags.frequency_penalty, "0: off")->check(CLI::Range(-2.0, 2.0));
+  app.add_option("--presence-penalty", flags.presence_penalty, "0: off")->check(CLI::Range(-2.0, 2.0));
+  app.add_option("--seed", flags.seed, "the same seed gives the same answer");
+}
+
+// --thinking and --no-thinking; neither leaves it to the template.
+void add_thinking_flags(CLI::App& app, std::optional<bool>& thinking) {
+  app.add_flag_callback("--thinking", [&] { thinking = true; }, "let the model think, where its template has the switch");
+  app.add_flag_callback("--no-thinking", [&] { thinking = false; }, "answer at once");
+}
+
+CLI::App& command(CLI::App& app, const char* name, const char* what, const char* example) {
+  CLI::App& sub = *app.add_subcommand(name, what);
+  sub.footer(std::string("Example:\n  ") + example);
+  return sub;
+}
+
+// Flags live as long as the program: the actions refer to them.
+struct Flags {
+  GenerateFlags generate;
+  TokenizeFlags tokenize, detokenize;
+  RenderFlags render;
+  LogitsFlags logits;
+  PerplexityFlags perplexity;
+  BenchFlags bench;
+  ServeFlags serve;
+};
+
+void add_generate(CLI::App& app, GenerateFlags& f, Action& action) {
+  CLI::App& c = command(app, "generate", "print one answer", "fathom generate model.gguf -p \"Why is the sky blue?\"");
+  add_model_flags(c, f);
+  add_sampling_flags(c, f.sampling);
+  add_thinking_flags(c, f.thinking);
+  c.add_option("-p,--prompt", f.prompt, "the question, or with --raw the text to go on with");
+  c.add_option("--prompt-file", f.prompt_file, "read it from a file; - is standard input");
+  c.add_option("--system", f.system, "a system prompt");
+  c.add_option("-n,--max-tokens", f.max_tokens, "tokens at most (default: until the context is full)")->check(CLI::PositiveNumber);
+  c.add_flag("--raw", f.raw, "continue the text itself, without a chat template");
+  c.add_flag("--json", f.json, "print one JSON object instead of a stream");
+  c.callback([&] { action = [&] { return generate(f); }; });
+}
+
+void add_tokens(CLI::App& app, Flags& f, Action& action) {
+  CLI::App& t = command(app, "tokenize", "print a text's token ids as a JSON array", "fathom tokenize model.gguf --file text.txt");
+  t.add_option("MODEL", f.tokenize.model, kModelHelp)->required();
+  t.add_option("--file", f.tokenize.file, "the text; - is standard input")->required();
+  t.add_flag("--specials", f.tokenize.specials, "recognise control tokens in the text");
+  t.callback([&] { action = [&] { return tokenize(f.tokenize); }; });
+
+  CLI::App& d = command(app, "detokenize", "print the text of token ids", "fathom detokenize model.gguf --ids-file ids.txt");
+  d.add_option("MODEL", f.detokenize.model, kModelHelp)->required();
+  d.add_option("--ids-file", f.detokenize.file, "ids separated by white space, or a JSON array; - is standard input")->required();
+  d.callback([&] { action = [&] { return detokenize(f.detokenize); }; });
+
+  CLI::App& r = command(app, "render", "print the prompt that a conversation becomes, byte for byte", "fathom render model.gguf --messages messages.json");
+  r.add_option("MODEL", f.render.model, kModelHelp)->required();
+  r.add_option("--messages", f.render.messages, "a JSON array of {role, content}")->required();
+  r.add_option("--tools", f.render.tools, "a JSON array of tools");
+  add_thinking_flags(r, f.render.thinking);
+  r.add_flag("!--no-generation-prompt", f.render.generation_prompt, "end after the last message");
+  r.callback([&] { action = [&] { return render(f.render); }; });
+}
+
+void add_scores(CLI::App& app, Flags& f, Action& action) {
+  CLI::App& l = command(app, "logits", "write the logits of every position of a text", "fathom logits model.gguf --tokens-file ids.txt --out logits.safetensors");
+  add_model_flags(l, f.logits);
+  l.add_option("--tokens-file", f.logits.tokens_file, "token ids separated by white space")->required();
+  l.add_option("--out", f.logits.out, "the safetensors file to write: logits [T, V]")->required();
+  l.add_flag("--mtp", f.logits.mtp, "also mtp_logits [T - 1, V] of the MTP layer");
+  l.callback([&] { action = [&] { return logits(f.logits); }; });
+
+  CLI::App& p = command(app, "perplexity", "how well the model predicts a text", "fathom perplexity model.gguf --file text.txt");
+  add_model_flags(p, f.perplexity);
+  p.add_option("--file", f.perplexity.file, "the text; - is standard input")->required();
+  p.add_flag("--json", f.perplexity.json, "print one JSON object");
+  p.callback([&] { action = [&] { return perplexity(f.perplexity); }; });
+
+  CLI::App& b = command(app, "bench", "measure prefill and decode speed", "fathom bench model.gguf --prefill 512,2048 --depth 0,4096");
+  add_model_flags(b, f.bench);
+  b.add_option("--prefill", f.bench.prefill, "prompt lengths to measure")->delimiter(',')->check(CLI::Range(1, 1 << 24))->capture_default_str();
+  b.add_option("--decode", f.bench.decode, "tokens to decode at each depth")->check(CLI::Range(0, 1 << 20))->capture_default_str();
+  b.add_option("--depth", f.bench.depth, "tokens in the cache when decoding starts")->delimiter(',')->check(CLI::Range(0, 1 << 24))->capture_default_str();
+  b.add_flag("--json", f.bench.json, "print JSON lines");
+  b.callback([&] { action = [&] { return bench(f.bench); }; });
+}
+
+void add_serve(CLI::App& app, ServeFlags& f, Action& action) {
+  CLI::App& c = command(app, "serve", "serve the chat page and the API to this machine", "fathom serve model.gguf --port 8000");
+  add_model_flags(c, f);
+  c.add_option("--host", f.host, "address to listen on")->capture_default_str();
+  c.add_option("--port", f.port, "port; 0 takes a free one")->check(CLI::Range(0, 65535))->capture_default_str();
+  c.add_option("--api-key", f.api_key, "the key that requests must carry")->envname("FATHOM_API_KEY");
+  c.callback([&] { action = [&] { return serve(f); }; });
+}
+
+int run(int argc, char** argv) {
+  CLI::App app{"fathom: run and serve the DeepSeek family of language models on the hardware you have"};
+  app.set_version_flag("--version", kVersion);
+  app.require_subcommand(1);
+  Flags flags;
+  Action action;
+  add_generate(app, flags.generate, action);
+  add_serve(app, flags.serve, action);
+  add_tokens(app, flags, action);
+  add_scores(app, flags, action);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (auto status = action(); !status) {
+    fmt::print(stderr, "fathom: {}\n", status.error().message);
+    return 1;
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace fathom::apps
+
+int main(int argc, char** argv) {
+  try {
+    return fathom::apps::run(argc, argv);
+  } catch (const std::exception& error) {
+    fmt::print(stderr, "fathom: {}\n", error.what());
+    return 1;
+  }
+}

@@ -1,0 +1,65 @@
+// From the words of the command line to a model, its settings and its input.
+#include <charconv>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <random>
+
+#include "apps/commands.h"
+
+namespace fathom::apps {
+
+using base::fail;
+using base::Result;
+
+engine::LoadOptions load_options(const ModelFlags& flags) {
+  return {.threads = flags.threads, .context = flags.context, .cache_type = flags.cache_type, .prefill_cell = flags.prefill_cell};
+}
+
+engine::SamplingOptions apply(const SamplingFlags& flags, engine::SamplingOptions sampling) {
+  const auto set = [](auto& to, const auto& from) {
+    if (from) to = *from;
+  };
+  set(sampling.temperature, flags.temperature);
+  set(sampling.top_p, flags.top_p);
+  set(sampling.min_p, flags.min_p);
+  set(sampling.top_k, flags.top_k);
+  set(sampling.repetition_penalty, flags.repetition_penalty);
+  set(sampling.frequency_penalty, flags.frequency_penalty);
+  set(sampling.presence_penalty, flags.presence_penalty);
+  sampling.seed = flags.seed ? *flags.seed : std::random_device{}();
+  return sampling;
+}
+
+Result<std::unique_ptr<engine::LoadedModel>> open_model(const ModelFlags& flags) {
+  auto path = resolve_model(flags.model);
+  if (!path) return std::unexpected(path.error());
+  return engine::load_model(*path, load_options(flags));
+}
+
+Result<std::string> read_text(const std::string& path) {
+  if (path == "-") return std::string(std::istreambuf_iterator<char>(std::cin), {});
+  std::ifstream in(path, std::ios::binary);
+  if (!in) return fail("{}: cannot be read: {}", path, std::generic_category().message(errno));
+  std::string text(std::istreambuf_iterator<char>(in), {});
+  if (in.bad()) return fail("{}: reading failed", path);
+  return text;
+}
+
+Result<std::vector<tokens::TokenId>> parse_ids(std::string_view text, const std::string& name) {
+  // White space between numbers, or the JSON array that `tokenize` prints.
+  constexpr std::string_view kBetween = " \t\r\n,[]";
+  std::vector<tokens::TokenId> ids;
+  for (std::size_t at = text.find_first_not_of(kBetween); at != std::string_view::npos; at = text.find_first_not_of(kBetween, at)) {
+    const std::size_t end = std::min(text.find_first_of(kBetween, at), text.size());
+    tokens::TokenId id = 0;
+    const auto [stop, error] = std::from_chars(text.data() + at, text.data() + end, id);
+    if (error != std::errc{} || stop != text.data() + end)
+      return fail("{}: \"{}\" is no token id, expected whole numbers separated by white space", name, text.substr(at, std::min<std::size_t>(end - at, 40)));
+    ids.push_back(id);
+    at = end;
+  }
+  return ids;
+}
+
+}  // namespace fathom::apps

@@ -1,0 +1,89 @@
+#include "engine/loaded_model.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "engine/batch_engine.h"
+#include "engine/recommended.h"
+#include "engine/runner.h"
+
+namespace fathom::engine {
+
+using base::fail;
+using base::Result;
+using tokens::TokenId;
+
+namespace {
+
+class LoadedFiles final : public LoadedModel {
+ public:
+  LoadedFiles(std::string name, std::unique_ptr<Runner> runner, tokens::Tokenizer tokenizer, tokens::ChatTemplate chat_template, Recommended settings)
+      : name_(std::move(name)), runner_(std::move(runner)), tokenizer_(std::move(tokenizer)),
+        template_(std::move(chat_template)), settings_(std::move(settings)) {
+    for (const TokenId id : tokenizer_.stop_tokens())
+      if (std::ranges::find(settings_.stop_tokens, id) == settings_.stop_tokens.end()) settings_.stop_tokens.push_back(id);
+  }
+
+  Result<void> start() {
+    std::vector<TokenId> undefined;
+    for (TokenId id = 0; id < static_cast<TokenId>(runner_->model().config().vocabulary); ++id)
+      if (!tokenizer_.defined(id)) undefined.push_back(id);
+    auto engine = BatchEngine::make(*runner_, std::move(undefined));
+    if (!engine) return std::unexpected(engine.error());
+    engine_ = std::move(*engine);
+    return {};
+  }
+
+  const std::string& name() const override { return name_; }
+  const tokens::Tokenizer& tokenizer() const override { return tokenizer_; }
+  const tokens::ChatTemplate& chat_template() const override { return template_; }
+  Engine& engine() override { return *engine_; }
+  const SamplingOptions& default_sampling() const override { return settings_.sampling; }
+  std::span<const TokenId> stop_tokens() const override { return settings_.stop_tokens; }
+  int context_length() const override { return runner_->context(); }
+
+ private:
+  std::string name_;
+  std::unique_ptr<Runner> runner_;
+  tokens::Tokenizer tokenizer_;
+  tokens::ChatTemplate template_;
+  Recommended settings_;
+  std::unique_ptr<BatchEngine> engine_;  // last: uses the runner
+};
+
+// What clients call the model: the file's name without its ending, or the directory's.
+std::string name_of(const std::string& path) {
+  std::filesystem::path p = std::filesystem::path(path).lexically_normal();
+  if (p.filename().empty()) p = p.parent_path();
+  return p.extension() == ".gguf" ? p.stem().string() : p.filename().string();
+}
+
+}  // namespace
+
+Result<tokens::Tokenizer> load_tokenizer(const std::string& path) {
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) return tokens::Tokenizer::from_directory(path);
+  auto gguf = files::Gguf::open(path);
+  if (!gguf) return std::unexpected(gguf.error());
+  return tokens::Tokenizer::from_gguf(*gguf);
+}
+
+Result<std::unique_ptr<LoadedModel>> load_model(const std::string& path, const LoadOptions& options) {
+  auto runner = Runner::load(path, options);
+  if (!runner) return std::unexpected(runner.error());
+  const weights::Checkpoint& checkpoint = (*runner)->checkpoint();
+  auto tokenizer = checkpoint.gguf() != nullptr ? tokens::Tokenizer::from_gguf(*checkpoint.gguf()) : tokens::Tokenizer::from_directory(path);
+  if (!tokenizer) return std::unexpected(tokenizer.error());
+  const std::int64_t vocabulary = (*runner)->model().config().vocabulary;
+  if (tokenizer->vocabulary_size() > vocabulary)
+    return fail("{}: the tokenizer has ids up to {}, but the model knows {} tokens: they do not belong together", path, tokenizer->vocabulary_size() - 1, vocabulary);
+  auto chat_template = tokens::ChatTemplate::for_tokenizer(*tokenizer);
+  if (!chat_template) return base::fail_with(path, chat_template.error());
+  auto settings = recommended(checkpoint);
+  if (!settings) return std::unexpected(settings.error());
+  auto model = std::make_unique<LoadedFiles>(name_of(path), std::move(*runner), std::move(*tokenizer), std::move(*chat_template), std::move(*settings));
+  if (auto started = model->start(); !started) return std::unexpected(started.error());
+  return model;
+}
+
+}  // namespace fathom::engine

@@ -1,0 +1,58 @@
+// A model ready to compute: its files, weights, threads and memory for intermediate values. One step at a time.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+
+#include "base/arena.h"
+#include "base/thread_pool.h"
+#include "engine/loaded_model.h"
+#include "model/model.h"
+#include "weights/checkpoint.h"
+
+namespace fathom::engine {
+
+// Positions of one cell of the prefill grid: long enough that the expanded form of latent attention pays (about 170 new
+// tokens at V3's widths), short enough that a running stream's gap stays small.
+inline constexpr int kPrefillCell = 256;
+// Rows of one step at most: what keeps activations of a wide model within the second-level cache and a step short.
+inline constexpr int kStepRows = 512;
+
+class Runner {
+ public:
+  // Errors: what is wrong with the files, an unknown cache type.
+  static base::Result<std::unique_ptr<Runner>> load(const std::string& path, const LoadOptions& options);
+
+  const weights::Checkpoint& checkpoint() const { return checkpoint_; }
+  const model::Model& model() const { return *model_; }
+  model::Model& mutable_model() { return *model_; }  // for describe()
+  const model::CacheLayout& cache() const { return resources_.cache; }
+  const model::StepResources& resources() const { return resources_; }
+  int prefill_cell() const { return prefill_cell_; }
+  // Positions a sequence may have: the option's, or the model's own, at most what memory holds.
+  int context() const { return context_; }
+  // Bytes the cache may take beside the weights.
+  std::size_t cache_budget() const { return cache_budget_; }
+
+  // Forgets the last step's intermediate values and starts a step. The spans must outlive it.
+  model::Step step(std::span<const model::Row> rows, std::span<const model::SequencePages> sequences);
+
+ private:
+  Runner(weights::Checkpoint checkpoint, int threads) : checkpoint_(std::move(checkpoint)), pool_(threads) {}
+  base::Result<void> size_cache(const LoadOptions& options);
+
+  weights::Checkpoint checkpoint_;
+  std::unique_ptr<model::Model> model_;
+  base::ThreadPool pool_;
+  base::Arena arena_;
+  model::StepResources resources_;
+  int prefill_cell_ = kPrefillCell;
+  int context_ = 0;
+  std::size_t cache_budget_ = 0;
+};
+
+// Whether the token at `position` of a prompt of `prompt` tokens lies in a full cell of its grid.
+inline bool in_full_cell(std::int64_t position, std::int64_t prompt, int cell) { return (position / cell + 1) * cell <= prompt; }
+
+}  // namespace fathom::engine

@@ -1,0 +1,53 @@
+// Qwen2 (the R1-Distill-Qwen models): Llama with biases on q, k and v.
+#include "model/blocks.h"
+#include "model/model.h"
+#include "model/registry.h"
+
+namespace fathom::model {
+namespace {
+
+class Qwen2 final : public Model {
+ public:
+  explicit Qwen2(Config config)
+      : Model(std::move(config)), layers_(static_cast<std::size_t>(config_.layers)), frequencies_(rope_frequencies(config_.rope)) {}
+
+  Specs describe() override {
+    Specs specs;
+    ends_.describe(config_, specs);
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      const std::string prefix = fmt::format("model.layers.{}.", i);
+      layers_[i].attention.describe(config_, prefix, {.qkv_bias = true}, specs);
+      layers_[i].feed_forward.describe(config_, prefix, specs);
+    }
+    return specs;
+  }
+
+  void forward(Step& step) const override {
+    float* x = step.embed(ends_.embedding, config_.dim);
+    if (step.probe) step.probe(0, x);
+    const Step::Angles angles = step.angles(frequencies_, config_.rope.amplitude);
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      layers_[i].attention.forward(step, config_, static_cast<std::int64_t>(i), angles, x);
+      layers_[i].feed_forward.forward(step, config_, x);
+      if (step.probe) step.probe(static_cast<std::int64_t>(i) + 1, x);
+    }
+    step.finish(x, config_.dim, ends_.norm, config_.norm_eps, ends_.head());
+  }
+
+  std::vector<CachePlane> cache_planes() const override { return key_value_planes(config_); }
+
+ private:
+  struct Layer {
+    GroupedAttention attention;
+    FeedForward feed_forward;
+  };
+  Ends ends_;
+  std::vector<Layer> layers_;
+  std::vector<float> frequencies_;
+};
+
+}  // namespace
+
+std::unique_ptr<Model> make_qwen2(Config config) { return std::make_unique<Qwen2>(std::move(config)); }
+
+}  // namespace fathom::model

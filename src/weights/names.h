@@ -1,0 +1,19 @@
+// How GGUF spells the tensors that Hugging Face's checkpoints name.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace fathom::weights {
+
+struct GgufName {
+  std::string name;
+  std::int64_t expert = -1;  // matrix of a stack [experts, out, in]; -1: the tensor itself
+};
+
+// Nothing for a name that GGUF has no word for.
+std::optional<GgufName> gguf_name(std::string_view name);
+
+}  // namespace fathom::weights
