@@ -9,6 +9,7 @@
 #include <limits>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "files/file_name.h"
 #include "files/in_quotes.h"
@@ -176,7 +177,8 @@ Result<File> read_file(std::span<const std::byte> bytes) {
     if (!tensor) return std::unexpected(tensor.error());
     file.tensors.push_back({name, *tensor});
   }
-  std::ranges::stable_sort(file.tensors, {}, [](const auto& t) { return t.tensor.data; });
+  // Empty tensors may share an address; their names settle the order.
+  std::ranges::sort(file.tensors, {}, [](const auto& t) { return std::pair(t.tensor.data, std::string_view(t.name)); });
   if (auto done = check_places(file, header); !done) return std::unexpected(done.error());
   return file;
 }
@@ -304,8 +306,9 @@ Result<void> write_safetensors(const std::string& path, std::span<const Safetens
   // Wide elements first, as the reference writes them: with no holes allowed, this keeps every tensor aligned.
   std::vector<const SafetensorsTensor*> order;
   for (const auto& entry : tensors) order.push_back(&entry);
-  std::ranges::stable_sort(order, std::greater(),
-                           [](const auto* t) { return base::info(t->tensor.dtype).block_bytes; });
+  std::ranges::sort(order, {}, [](const auto* t) {
+    return std::pair(-static_cast<int>(base::info(t->tensor.dtype).block_bytes), std::string_view(t->name));
+  });
 
   Json header = Json::object();
   if (!metadata.empty()) header["__metadata__"] = metadata;
