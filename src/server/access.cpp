@@ -1,0 +1,127 @@
+// The rules of access, each a comparison with what was configured; nothing is ever allowed by a pattern.
+#include "server/access.h"
+
+#include <openssl/crypto.h>
+#include <openssl/sha.h>
+
+#include <algorithm>
+#include <array>
+
+namespace fathom::server {
+
+namespace {
+
+// "localhost:8080" to "localhost", "[::1]:8080" to "::1".
+std::string host_name(std::string_view authority) {
+  if (authority.starts_with('[')) return lower_case(authority.substr(1, authority.find(']') - 1));
+  std::string name = lower_case(authority.substr(0, authority.find(':')));
+  if (name.ends_with('.')) name.pop_back();
+  return name;
+}
+
+bool is_loopback_name(std::string_view name) {
+  return name == "localhost" || name == "127.0.0.1" || name == "::1";
+}
+
+// A rebinding attack needs a name; an address written out cannot be rebound.
+bool is_address(std::string_view name) {
+  const bool v4 = !name.empty() && name.find_first_not_of("0123456789.") == std::string_view::npos;
+  return v4 || (name.contains(':') && name.find_first_not_of("0123456789abcdef:.") == std::string_view::npos);
+}
+
+std::array<unsigned char, SHA256_DIGEST_LENGTH> digest(std::string_view text) {
+  std::array<unsigned char, SHA256_DIGEST_LENGTH> result{};
+  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), result.data());
+  return result;
+}
+
+// Digests are compared, so that neither the time nor the length tells anything about the key.
+bool same_secret(std::string_view a, std::string_view b) {
+  const auto left = digest(a), right = digest(b);
+  return CRYPTO_memcmp(left.data(), right.data(), left.size()) == 0;
+}
+
+std::string_view given_key(const Request& request) {
+  const std::string_view authorization = request.header("authorization");
+  constexpr std::string_view kScheme = "bearer ";
+  if (authorization.size() > kScheme.size() && equal_ignoring_case(authorization.substr(0, kScheme.size()), kScheme))
+    return authorization.substr(kScheme.size());
+  return request.header("x-api-key");
+}
+
+bool is_header_list(std::string_view text) {
+  return text.size() <= 1024 && std::ranges::all_of(text, [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+                  c == ',' || c == ' ';
+         });
+}
+
+}  // namespace
+
+bool Access::host_allowed(std::string_view host) const {
+  const std::string name = host_name(host);
+  const auto configured = [&](const std::string& allowed) { return equal_ignoring_case(allowed, name); };
+  if (is_loopback_name(name) || std::ranges::any_of(rules_.allowed_hosts, configured)) return true;
+  const std::string bound = host_name(rules_.bound_host);
+  if (name == bound || name == lower_case(rules_.bound_host)) return true;
+  const bool loopback_only = is_loopback_name(bound) || is_loopback_name(rules_.bound_host) || bound.starts_with("127.");
+  return !loopback_only && is_address(name);
+}
+
+bool Access::origin_configured(std::string_view origin) const {
+  return std::ranges::any_of(rules_.allowed_origins,
+                             [&](const std::string& allowed) { return equal_ignoring_case(allowed, origin); });
+}
+
+std::optional<ApiError> Access::check_source(const Request& request) const {
+  const std::string_view host = request.header("host");
+  const int hosts = request.count("host");  // none: no browser leaves it out, so no rebinding
+  if (hosts > 1 || (hosts == 1 && !host_allowed(host))) {
+    return ApiError{.status = 403,
+                    .message = fmt::format("Host {:?} is not a name of this server; if it should be, add it to the "
+                                           "allowed hosts",
+                                           host.substr(0, 100)),
+                    .code = "host_not_allowed"};
+  }
+  const std::string_view origin = request.header("origin");
+  if (origin.empty() || origin_configured(origin)) return std::nullopt;
+  // A page that this server gave: its origin is the host it asked. (Which scheme, a proxy before us may have changed.)
+  const auto scheme = origin.find("://");
+  if (scheme != std::string_view::npos && equal_ignoring_case(origin.substr(scheme + 3), host)) return std::nullopt;
+  return ApiError{.status = 403,
+                  .message = fmt::format("pages of {:?} may not call this server; if they should, add it to the "
+                                         "allowed origins",
+                                         origin.substr(0, 100)),
+                  .code = "origin_not_allowed"};
+}
+
+std::optional<ApiError> Access::check_key(const Request& request) const {
+  if (rules_.api_key.empty()) return std::nullopt;
+  const std::string_view key = given_key(request);
+  if (!key.empty() && same_secret(key, rules_.api_key)) return std::nullopt;
+  return ApiError{.status = 401,
+                  .message = key.empty() ? "no API key: send it as \"Authorization: Bearer KEY\""
+                                         : "the API key is not one of this server's",
+                  .code = "invalid_api_key"};
+}
+
+std::vector<Header> Access::cors_headers(const Request& request) const {
+  if (rules_.allowed_origins.empty()) return {};
+  std::vector<Header> headers{{"Vary", "Origin"}};
+  const std::string_view origin = request.header("origin");
+  if (!origin.empty() && origin_configured(origin))
+    headers.push_back({"Access-Control-Allow-Origin", std::string(origin)});
+  return headers;
+}
+
+std::vector<Header> Access::preflight_headers(const Request& request) const {
+  const std::string_view origin = request.header("origin");
+  if (origin.empty() || !origin_configured(origin)) return {};
+  const std::string_view asked = request.header("access-control-request-headers");
+  const bool plain = !asked.empty() && is_header_list(asked);
+  return {{"Access-Control-Allow-Methods", "GET, POST, OPTIONS"},
+          {"Access-Control-Allow-Headers", plain ? std::string(asked) : "authorization, content-type, x-api-key"},
+          {"Access-Control-Max-Age", "600"}};
+}
+
+}  // namespace fathom::server

@@ -1,0 +1,39 @@
+// Who may ask: the Host a request names (against DNS rebinding), the Origin it comes from, and the key it carries.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "server/api_error.h"
+
+namespace fathom::server {
+
+struct AccessRules {
+  std::string bound_host;                    // what the server listens on
+  std::vector<std::string> allowed_hosts;    // further names it is reached by, without port
+  std::vector<std::string> allowed_origins;  // other sites whose pages may call, as "https://chat.example.com"
+  std::string api_key;                       // "": none needed
+};
+
+class Access {
+ public:
+  explicit Access(AccessRules rules) : rules_(std::move(rules)) {}
+
+  // Host and Origin; holds for every request.
+  std::optional<ApiError> check_source(const Request& request) const;
+  std::optional<ApiError> check_key(const Request& request) const;
+
+  // The headers by which a browser lets a page of an allowed origin read the response; none for any other.
+  std::vector<Header> cors_headers(const Request& request) const;
+  // What a preflight adds to them.
+  std::vector<Header> preflight_headers(const Request& request) const;
+
+ private:
+  bool host_allowed(std::string_view host) const;
+  bool origin_configured(std::string_view origin) const;
+
+  AccessRules rules_;
+};
+
+}  // namespace fathom::server

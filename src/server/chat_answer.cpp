@@ -1,0 +1,183 @@
+// The exact shapes that clients of both APIs read. What differs between DeepSeek's and OpenAI's is where the usage
+// stands in a stream; everything else is a union that both kinds of client accept.
+#include "server/chat_answer.h"
+
+namespace fathom::server {
+
+namespace {
+
+using engine::FinishReason;
+using files::Json;
+
+// A run that was cancelled or failed has no finish of its own in OpenAI's list; DeepSeek's word for both says "not the
+// model's doing".
+const char* finish_name(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::kStop: return "stop";
+    case FinishReason::kLength: return "length";
+    default: return "insufficient_system_resource";
+  }
+}
+
+std::string event(const Json& data) {
+  return "data: " + json_text(data) + "\n\n";
+}
+
+Json token_json(tokens::TokenId id, float logprob, const tokens::Tokenizer& tokenizer) {
+  const std::string_view bytes = tokenizer.bytes(id);
+  Json numbers = Json::array();
+  for (const char byte : bytes) numbers.push_back(static_cast<unsigned char>(byte));
+  return {{"token", std::string(bytes)}, {"logprob", logprob}, {"bytes", std::move(numbers)}};
+}
+
+Json list_or_null(Json& list) {
+  if (list.empty()) return nullptr;
+  return std::exchange(list, Json::array());
+}
+
+}  // namespace
+
+void Usage::add(const engine::AnswerDelta& last) {
+  prompt_ = last.statistics.prompt_tokens;
+  cached_ = std::max(cached_, last.statistics.cached_tokens);
+  completion_ += last.statistics.generated_tokens;
+  reasoning_ += last.reasoning_tokens;
+}
+
+Json Usage::json() const {
+  return {{"prompt_tokens", prompt_},
+          {"completion_tokens", completion_},
+          {"total_tokens", prompt_ + completion_},
+          {"prompt_cache_hit_tokens", cached_},
+          {"prompt_cache_miss_tokens", prompt_ - cached_},
+          {"prompt_tokens_details", {{"cached_tokens", cached_}}},
+          {"completion_tokens_details", {{"reasoning_tokens", reasoning_}}}};
+}
+
+void Logprobs::add(const std::vector<engine::AnswerToken>& tokens, const tokens::Tokenizer& tokenizer) {
+  for (const engine::AnswerToken& token : tokens) {
+    Json entry = token_json(token.id, token.logprob, tokenizer);
+    Json likeliest = Json::array();
+    for (const engine::TokenLogprob& other : token.top)
+      likeliest.push_back(token_json(other.token, other.logprob, tokenizer));
+    entry["top_logprobs"] = std::move(likeliest);
+    (token.reasoning ? reasoning_ : content_).push_back(std::move(entry));
+  }
+}
+
+Json Logprobs::take() {
+  if (reasoning_.empty() && content_.empty()) return nullptr;
+  Json result = {{"content", list_or_null(content_)}};
+  if (!reasoning_.empty()) result["reasoning_content"] = list_or_null(reasoning_);
+  return result;
+}
+
+Json Logprobs::take_reasoning() {
+  if (reasoning_.empty()) return nullptr;
+  return {{"content", nullptr}, {"reasoning_content", list_or_null(reasoning_)}};
+}
+
+Json Logprobs::take_content() {
+  if (content_.empty()) return nullptr;
+  return {{"content", list_or_null(content_)}};
+}
+
+ChunkWriter::ChunkWriter(AnswerHead head, const tokens::Tokenizer& tokenizer)
+    : head_(std::move(head)), tokenizer_(&tokenizer), logprobs_(static_cast<std::size_t>(head_.choices)) {}
+
+Json ChunkWriter::envelope(Json choices) const {
+  Json chunk = {{"id", head_.id},
+                {"object", "chat.completion.chunk"},
+                {"created", head_.created},
+                {"model", head_.model},
+                {"system_fingerprint", head_.fingerprint},
+                {"choices", std::move(choices)}};
+  if (head_.include_usage) chunk["usage"] = nullptr;
+  return chunk;
+}
+
+std::string ChunkWriter::chunk(int choice, Json delta, Json logprobs) const {
+  return event(envelope(Json::array({Json{{"index", choice},
+                                          {"delta", std::move(delta)},
+                                          {"logprobs", std::move(logprobs)},
+                                          {"finish_reason", nullptr}}})));
+}
+
+std::string ChunkWriter::open() const {
+  std::string text;
+  for (int choice = 0; choice < head_.choices; ++choice)
+    text += chunk(choice, {{"role", "assistant"}, {"content", ""}}, nullptr);
+  return text;
+}
+
+std::string ChunkWriter::write(int choice, const engine::AnswerDelta& delta) {
+  if (done()) return {};
+  Logprobs& logprobs = logprobs_[static_cast<std::size_t>(choice)];
+  if (head_.logprobs) logprobs.add(delta.tokens, *tokenizer_);
+  std::string text;
+  if (!delta.reasoning.empty())
+    text += chunk(choice, {{"content", nullptr}, {"reasoning_content", delta.reasoning}}, logprobs.take_reasoning());
+  if (!delta.content.empty()) text += chunk(choice, {{"content", delta.content}}, logprobs.take_content());
+  if (delta.finish != FinishReason::kNone) text += finish(choice, delta);
+  return text;
+}
+
+std::string ChunkWriter::finish(int choice, const engine::AnswerDelta& last) {
+  if (last.finish == FinishReason::kFailed) {
+    finished_ = head_.choices;  // the stream ends here; dropping it cancels the other choices
+    return event(error_body({.status = 500, .message = last.error, .code = "generation_failed"})) + "data: [DONE]\n\n";
+  }
+  ++finished_;
+  usage_.add(last);
+  Json chunk = envelope(Json::array({Json{{"index", choice},
+                                          {"delta", {{"content", ""}}},
+                                          {"logprobs", logprobs_[static_cast<std::size_t>(choice)].take()},
+                                          {"finish_reason", finish_name(last.finish)}}}));
+  if (!done()) return event(chunk);
+  if (!head_.include_usage) {
+    chunk["usage"] = usage_.json();
+    return event(chunk) + "data: [DONE]\n\n";
+  }
+  Json totals = envelope(Json::array());
+  totals["usage"] = usage_.json();
+  return event(chunk) + event(totals) + "data: [DONE]\n\n";
+}
+
+AnswerCollector::AnswerCollector(AnswerHead head, const tokens::Tokenizer& tokenizer)
+    : head_(std::move(head)), tokenizer_(&tokenizer), choices_(static_cast<std::size_t>(head_.choices)) {}
+
+void AnswerCollector::add(int choice, const engine::AnswerDelta& delta) {
+  Choice& collected = choices_[static_cast<std::size_t>(choice)];
+  collected.reasoning += delta.reasoning;
+  collected.content += delta.content;
+  if (head_.logprobs) collected.logprobs.add(delta.tokens, *tokenizer_);
+  if (delta.finish == FinishReason::kNone) return;
+  if (delta.finish == FinishReason::kFailed && error_.empty()) error_ = delta.error.empty() ? "failed" : delta.error;
+  collected.finish_reason = finish_name(delta.finish);
+  usage_.add(delta);
+  ++finished_;
+}
+
+Response AnswerCollector::response() const {
+  if (!error_.empty()) return error_response({.status = 500, .message = error_, .code = "generation_failed"});
+  Json choices = Json::array();
+  for (std::size_t i = 0; i < choices_.size(); ++i) {
+    const Choice& choice = choices_[i];
+    Json message = {{"role", "assistant"}, {"content", choice.content}};
+    if (!choice.reasoning.empty()) message["reasoning_content"] = choice.reasoning;
+    Logprobs logprobs = choice.logprobs;
+    choices.push_back({{"index", i},
+                       {"message", std::move(message)},
+                       {"logprobs", logprobs.take()},
+                       {"finish_reason", choice.finish_reason}});
+  }
+  return json_response(200, {{"id", head_.id},
+                             {"object", "chat.completion"},
+                             {"created", head_.created},
+                             {"model", head_.model},
+                             {"system_fingerprint", head_.fingerprint},
+                             {"choices", std::move(choices)},
+                             {"usage", usage_.json()}});
+}
+
+}  // namespace fathom::server

@@ -1,0 +1,230 @@
+// Listening, the threads, and the way down: new connections are refused first, answers in hand may end, then all close.
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+
+#include "server/connection.h"
+#include "server/server.h"
+
+namespace fathom::server {
+
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using boost::system::error_code;
+
+constexpr std::chrono::milliseconds kCloseLimit{5'000};  // for connections that were told to close at once
+
+RouteContext route_context(const ServerOptions& options, std::vector<std::shared_ptr<engine::LoadedModel>> models) {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return {.shelf = {.models = std::move(models),
+                    .created = std::chrono::duration_cast<std::chrono::seconds>(now).count()},
+          .version = options.version};
+}
+
+AccessRules access_rules(const ServerOptions& options) {
+  return {.bound_host = options.host,
+          .allowed_hosts = options.allowed_hosts,
+          .allowed_origins = options.allowed_origins,
+          .api_key = options.api_key};
+}
+
+// As it stands in a URL.
+std::string bracketed(const std::string& host) {
+  return host.contains(':') ? "[" + host + "]" : host;
+}
+
+}  // namespace
+
+struct Server::Impl {
+  Impl(ServerOptions given, std::vector<std::shared_ptr<engine::LoadedModel>> models)
+      : options(std::move(given)),
+        router(route_context(options, std::move(models)), access_rules(options), options.page),
+        work(static_cast<std::size_t>(std::max(options.threads, 1))),
+        context{options, router, work},
+        acceptor(asio::make_strand(io)) {}
+
+  base::Result<void> listen();
+  void start_threads();
+  asio::awaitable<void> accept();
+  void welcome(tcp::socket socket);
+  void for_each_connection(void (Connection::*action)());
+  bool wait_until_empty(std::chrono::milliseconds limit);
+  void stop();
+
+  // The order matters: a connection that is left over dies with `io`, and needs the models to cancel its runs.
+  ServerOptions options;
+  Router router;
+  asio::thread_pool work;
+  ConnectionContext context;
+  asio::io_context io;
+  tcp::acceptor acceptor;
+  int port = 0;
+
+  std::mutex mutex;  // of all that follows
+  std::condition_variable_any changed;
+  std::unordered_map<std::uint64_t, std::weak_ptr<Connection>> connections;
+  std::uint64_t next_connection = 0;
+  bool stopping = false;
+  bool stopped = false;
+
+  std::vector<std::jthread> threads;
+};
+
+base::Result<void> Server::Impl::listen() {
+  error_code error;
+  const std::string literal = options.host == "localhost" ? "127.0.0.1" : options.host;
+  const auto address = asio::ip::make_address(literal, error);
+  if (error) return base::fail("--host {}: expected an address, such as 127.0.0.1, 0.0.0.0 or ::1", options.host);
+  if (options.port < 0 || options.port > 65535) return base::fail("--port {}: expected 0 to 65535", options.port);
+  const tcp::endpoint endpoint(address, static_cast<std::uint16_t>(options.port));
+  acceptor.open(endpoint.protocol(), error);
+  if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
+  if (!error) acceptor.bind(endpoint, error);
+  if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
+  if (error == asio::error::address_in_use) {
+    return base::fail("port {} of {} is in use by another program: stop it, or choose another with --port (0: any)",
+                      options.port, options.host);
+  }
+  if (error) return base::fail("cannot listen on {} port {}: {}", options.host, options.port, error.message());
+  port = acceptor.local_endpoint().port();
+  return {};
+}
+
+void Server::Impl::start_threads() {
+  asio::co_spawn(acceptor.get_executor(), accept(), asio::detached);
+  for (int i = 0; i < std::max(options.threads, 1); ++i) {
+    threads.emplace_back([this] {
+      for (;;) {
+        try {
+          io.run();
+          return;
+        } catch (const std::exception& failure) {
+          spdlog::error("a server thread failed: {}", failure.what());
+        }
+      }
+    });
+  }
+}
+
+asio::awaitable<void> Server::Impl::accept() {
+  while (acceptor.is_open()) {
+    tcp::socket socket(asio::make_strand(io));
+    error_code error;
+    co_await acceptor.async_accept(socket, asio::redirect_error(asio::use_awaitable, error));
+    if (!error) {
+      welcome(std::move(socket));
+    } else if (acceptor.is_open()) {
+      // Most likely no file descriptor is left; trying again at once would spin.
+      spdlog::warn("cannot accept a connection: {}", error.message());
+      asio::steady_timer pause(acceptor.get_executor(), std::chrono::milliseconds(100));
+      co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, error));
+    }
+  }
+}
+
+void Server::Impl::welcome(tcp::socket socket) {
+  error_code ignored;
+  socket.set_option(tcp::no_delay(true), ignored);
+  const std::lock_guard lock(mutex);
+  if (stopping || connections.size() >= static_cast<std::size_t>(options.max_connections)) {
+    constexpr std::string_view kFull = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n"
+                                       "Connection: close\r\n\r\n";
+    socket.non_blocking(true, ignored);
+    socket.write_some(asio::buffer(kFull.data(), kFull.size()), ignored);
+    return;
+  }
+  const std::uint64_t id = next_connection++;
+  connections[id] = start_connection(std::move(socket), context, [this, id] {
+    const std::lock_guard inner(mutex);
+    connections.erase(id);
+    changed.notify_all();
+  });
+}
+
+void Server::Impl::for_each_connection(void (Connection::*action)()) {
+  const std::lock_guard lock(mutex);
+  for (const auto& [id, weak] : connections) {
+    if (const auto connection = weak.lock()) ((*connection).*action)();
+  }
+}
+
+bool Server::Impl::wait_until_empty(std::chrono::milliseconds limit) {
+  std::unique_lock lock(mutex);
+  return changed.wait_for(lock, limit, [this] { return connections.empty(); });
+}
+
+void Server::Impl::stop() {
+  {
+    std::unique_lock lock(mutex);
+    if (std::exchange(stopping, true)) return changed.wait(lock, [this] { return stopped; });
+  }
+  asio::post(acceptor.get_executor(), [this] {
+    error_code ignored;
+    acceptor.close(ignored);
+  });
+  for_each_connection(&Connection::finish);
+  if (!wait_until_empty(options.drain_limit)) {
+    for_each_connection(&Connection::drop);
+    if (!wait_until_empty(kCloseLimit)) spdlog::error("some connections did not close");
+  }
+  work.join();
+  io.stop();
+  threads.clear();
+  const std::lock_guard lock(mutex);
+  stopped = true;
+  changed.notify_all();
+}
+
+base::Result<std::unique_ptr<Server>> Server::start(ServerOptions options,
+                                                    std::vector<std::shared_ptr<engine::LoadedModel>> models) {
+  if (models.empty()) return base::fail("the server needs at least one model");
+  auto impl = std::make_unique<Impl>(std::move(options), std::move(models));
+  if (const auto listening = impl->listen(); !listening) return std::unexpected(listening.error());
+  impl->start_threads();
+  return std::unique_ptr<Server>(new Server(std::move(impl)));
+}
+
+Server::Server(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Server::~Server() {
+  stop();
+}
+
+int Server::port() const {
+  return impl_->port;
+}
+
+std::string Server::url() const {
+  // Everywhere is no address to open in a browser; this machine's own is.
+  const std::string& host = impl_->options.host;
+  const bool everywhere = host == "0.0.0.0" || host == "::";
+  return fmt::format("http://{}:{}", everywhere ? "127.0.0.1" : bracketed(host), impl_->port);
+}
+
+void Server::stop() {
+  impl_->stop();
+}
+
+void Server::wait(std::stop_token token) {
+  {
+    std::unique_lock lock(impl_->mutex);
+    impl_->changed.wait(lock, token, [this] { return impl_->stopped; });
+  }
+  stop();
+}
+
+}  // namespace fathom::server

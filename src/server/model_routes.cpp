@@ -1,0 +1,70 @@
+// The models that stand ready, and the routes that only look: health and version.
+#include <algorithm>
+
+#include "server/field_reader.h"
+#include "server/routes.h"
+
+namespace fathom::server {
+
+namespace {
+
+using files::Json;
+
+Json model_json(const ModelShelf& shelf, const engine::LoadedModel& model) {
+  return {{"id", model.name()},
+          {"object", "model"},
+          {"created", shelf.created},
+          {"owned_by", "fathom"},
+          {"context_length", model.context_length()},
+          {"can_think", model.chat_template().can_think()}};
+}
+
+ApiError no_such_model(const ModelShelf& shelf, std::string_view name) {
+  std::string names;
+  for (const auto& model : shelf.models) names += (names.empty() ? "" : ", ") + model->name();
+  return {.status = 404,
+          .message = fmt::format("no model {:?} here; there is: {}", name.substr(0, 200), names),
+          .param = "model",
+          .code = "model_not_found"};
+}
+
+}  // namespace
+
+engine::LoadedModel* ModelShelf::find(std::string_view name) const {
+  const auto found = std::ranges::find_if(models, [&](const auto& model) { return model->name() == name; });
+  return found == models.end() ? nullptr : found->get();
+}
+
+ApiResult<engine::LoadedModel*> ModelShelf::choose(const Json& body) const {
+  FieldReader fields(body);
+  const auto name = fields.text("model");
+  if (fields.error()) return std::unexpected(*fields.error());
+  if (!name || name->empty()) return models.front().get();
+  if (engine::LoadedModel* model = find(*name)) return model;
+  return std::unexpected(no_such_model(*this, *name));
+}
+
+Reply list_models(const RouteContext& context, const Request&) {
+  Json data = Json::array();
+  for (const auto& model : context.shelf.models) data.push_back(model_json(context.shelf, *model));
+  return json_response(200, {{"object", "list"}, {"data", std::move(data)}});
+}
+
+Reply one_model(const RouteContext& context, const Request& request) {
+  constexpr std::string_view kBefore = "/models/";
+  const std::string_view path = request.path();
+  const auto id = percent_decoded(path.substr(path.find(kBefore) + kBefore.size()));
+  const engine::LoadedModel* model = id ? context.shelf.find(*id) : nullptr;
+  if (model == nullptr) return error_response(no_such_model(context.shelf, id.value_or("")));
+  return json_response(200, model_json(context.shelf, *model));
+}
+
+Reply health(const RouteContext&, const Request&) {
+  return json_response(200, {{"status", "ok"}});
+}
+
+Reply version(const RouteContext& context, const Request&) {
+  return json_response(200, {{"version", context.version}});
+}
+
+}  // namespace fathom::server

@@ -1,0 +1,144 @@
+// The table of routes.
+#include "server/router.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <exception>
+
+namespace fathom::server {
+
+namespace {
+
+struct Route {
+  std::string_view method;
+  std::string_view path;  // a last "*" stands for the rest, at least one character of it
+  Reply (*answer)(const RouteContext&, const Request&);
+  bool open = false;  // needs no key
+};
+
+constexpr Route kRoutes[] = {
+    {"POST", "/v1/chat/completions", chat_completions},
+    {"POST", "/chat/completions", chat_completions},
+    {"POST", "/beta/chat/completions", chat_completions},
+    {"GET", "/v1/models", list_models},
+    {"GET", "/models", list_models},
+    {"GET", "/v1/models/*", one_model},
+    {"GET", "/models/*", one_model},
+    {"POST", "/tokenize", tokenize},
+    {"POST", "/detokenize", detokenize},
+    {"POST", "/apply-template", apply_template},
+    {"GET", "/version", version},
+    {"GET", "/health", health, true},
+};
+
+bool matches(const Route& route, std::string_view path) {
+  if (!route.path.ends_with('*')) return path == route.path;
+  const std::string_view start = route.path.substr(0, route.path.size() - 1);
+  return path.size() > start.size() && path.starts_with(start);
+}
+
+// HEAD is answered as GET; the connection leaves the body out.
+std::string_view route_method(const Request& request) {
+  return request.method == "HEAD" ? "GET" : std::string_view{request.method};
+}
+
+const Route* find_route(const Request& request) {
+  const auto found = std::ranges::find_if(kRoutes, [&](const Route& route) {
+    return route.method == route_method(request) && matches(route, request.path());
+  });
+  return found == std::end(kRoutes) ? nullptr : found;
+}
+
+std::string allowed_methods(std::string_view path) {
+  for (const Route& route : kRoutes) {
+    if (matches(route, path)) return route.method == "GET" ? "GET, HEAD, OPTIONS" : "POST, OPTIONS";
+  }
+  return {};
+}
+
+Response no_such_route(const Request& request) {
+  const std::string methods = allowed_methods(request.path());
+  if (methods.empty()) {
+    return error_response({.status = 404,
+                           .message = fmt::format("nothing at {:?}", request.path().substr(0, 200)),
+                           .code = "not_found"});
+  }
+  Response response = error_response(
+      {.status = 405,
+       .message = fmt::format("{} answers {}, not {}", request.path(), methods, request.method.substr(0, 20)),
+       .code = "method_not_allowed"});
+  response.headers.push_back({"Allow", methods});
+  return response;
+}
+
+// The page runs only what this server gave it and talks to nothing else.
+constexpr std::string_view kPagePolicy =
+    "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+Response page_response(const PageFile& file, const Request& request) {
+  Response response{.content_type = std::string(file.content_type),
+                    .headers = {{"ETag", std::string(file.etag)},
+                                {"Cache-Control", "no-cache"},
+                                {"Content-Security-Policy", std::string(kPagePolicy)},
+                                {"Referrer-Policy", "no-referrer"}}};
+  if (request.header("if-none-match").contains(file.etag)) {
+    response.status = 304;
+  } else {
+    response.body = file.content;
+  }
+  return response;
+}
+
+}  // namespace
+
+Router::Router(RouteContext context, AccessRules rules, std::span<const PageFile> page)
+    : context_(std::move(context)), access_(std::move(rules)), page_(page) {}
+
+const PageFile* Router::page_file(std::string_view path) const {
+  const auto found = std::ranges::find(page_, path, &PageFile::path);
+  return found == page_.end() ? nullptr : &*found;
+}
+
+std::optional<Response> Router::refuse(const Request& head) const {
+  if (const auto error = access_.check_source(head)) return error_response(*error);
+  if (head.method == "OPTIONS") return std::nullopt;  // a preflight cannot carry a key
+  const Route* route = find_route(head);
+  const bool page = route_method(head) == "GET" && page_file(head.path()) != nullptr;
+  if (!page && (route == nullptr || !route->open)) {
+    if (const auto error = access_.check_key(head)) return error_response(*error);
+  }
+  if (!page && route == nullptr) return no_such_route(head);
+  return std::nullopt;
+}
+
+Reply Router::answer(const Request& request) const {
+  try {
+    return dispatch(request);
+  } catch (const std::exception& failure) {
+    spdlog::error("{} {}: {}", request.method, request.path(), failure.what());
+    return error_response({.status = 500, .message = "the server failed at this request", .code = "internal_error"});
+  }
+}
+
+Reply Router::dispatch(const Request& request) const {
+  if (request.method == "OPTIONS") {
+    const std::string methods = allowed_methods(request.path());
+    return Response{.status = 204,
+                    .headers = access_.preflight_headers(request).empty()
+                                   ? std::vector<Header>{{"Allow", methods.empty() ? "GET, HEAD, OPTIONS" : methods}}
+                                   : access_.preflight_headers(request)};
+  }
+  if (const Route* route = find_route(request)) return route->answer(context_, request);
+  if (const PageFile* file = page_file(request.path())) return page_response(*file, request);
+  return no_such_route(request);
+}
+
+std::vector<Router::Path> Router::paths() const {
+  std::vector<Path> result;
+  for (const Route& route : kRoutes) result.push_back({route.method, route.path, route.open});
+  for (const PageFile& file : page_) result.push_back({"GET", file.path, true});
+  return result;
+}
+
+}  // namespace fathom::server

@@ -1,0 +1,36 @@
+// What every route is given, and the routes themselves: a request to a reply, without sockets.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/loaded_model.h"
+#include "server/api_error.h"
+
+namespace fathom::server {
+
+struct ModelShelf {
+  std::vector<std::shared_ptr<engine::LoadedModel>> models;
+  std::int64_t created = 0;  // when they were put up, in seconds since 1970
+
+  engine::LoadedModel* find(std::string_view name) const;  // nullptr: none of that name
+  // The model that a body's "model" names; the first where it names none. 404 for any other.
+  ApiResult<engine::LoadedModel*> choose(const files::Json& body) const;
+};
+
+struct RouteContext {
+  ModelShelf shelf;
+  std::string version;
+};
+
+Reply chat_completions(const RouteContext& context, const Request& request);
+Reply list_models(const RouteContext& context, const Request& request);
+Reply one_model(const RouteContext& context, const Request& request);  // the path ends in its percent-encoded id
+Reply tokenize(const RouteContext& context, const Request& request);
+Reply detokenize(const RouteContext& context, const Request& request);
+Reply apply_template(const RouteContext& context, const Request& request);
+Reply health(const RouteContext& context, const Request& request);
+Reply version(const RouteContext& context, const Request& request);
+
+}  // namespace fathom::server

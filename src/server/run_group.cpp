@@ -1,0 +1,89 @@
+// Between the engine's thread, which must never wait, and a connection, which may be slow.
+#include "server/run_group.h"
+
+#include <mutex>
+
+namespace fathom::server {
+
+namespace {
+
+// What a connection may leave unread. A reader that is alive takes it at every write; one that is not loses the
+// connection at the write deadline, long before a model fills this with text. Log-probabilities of twenty tokens at each
+// step are the fastest way to it: about 1 KB a token.
+constexpr std::size_t kMaxWaitingBytes = std::size_t{8} << 20;
+
+std::size_t approximate_bytes(const engine::AnswerDelta& delta) {
+  std::size_t bytes = sizeof(ChoiceDelta) + delta.reasoning.size() + delta.content.size();
+  for (const engine::AnswerToken& token : delta.tokens)
+    bytes += sizeof(token) + token.top.size() * sizeof(engine::TokenLogprob);
+  return bytes;
+}
+
+ApiError refusal(const engine::LoadedModel& model, const engine::AnswerRequest& request, const base::Error& error) {
+  const int limit = model.context_length();
+  const auto prompt = static_cast<int>(model.tokenizer().encode(request.prompt.prompt).size());
+  if (prompt < limit) return {.status = 503, .message = error.message, .code = "overloaded"};
+  return {.status = 400,
+          .message = fmt::format("the messages are {} tokens long and the context of {} holds {}, an answer of at "
+                                 "least one included: at most {} tokens of messages fit, so leave out {}",
+                                 prompt, model.name(), limit, limit - 1, prompt - (limit - 1)),
+          .param = "messages",
+          .code = "context_length_exceeded"};
+}
+
+}  // namespace
+
+struct RunGroup::Inbox {
+  std::mutex mutex;
+  std::vector<ChoiceDelta> waiting;
+  std::size_t bytes = 0;
+  bool overflowed = false;
+  std::function<void()> wake;
+
+  void put(int choice, const engine::AnswerDelta& delta) {
+    const std::lock_guard lock(mutex);
+    if (overflowed) return;
+    bytes += approximate_bytes(delta);
+    overflowed = bytes > kMaxWaitingBytes && delta.finish == engine::FinishReason::kNone;
+    waiting.push_back({choice, delta});
+    if (overflowed) {
+      waiting.back().delta.finish = engine::FinishReason::kFailed;
+      waiting.back().delta.error = "the answer was not read fast enough";
+    }
+    if (waiting.size() == 1 && wake) wake();
+  }
+};
+
+ApiResult<RunGroup> RunGroup::start(engine::LoadedModel& model, Plan plan) {
+  auto inbox = std::make_shared<Inbox>();
+  RunGroup group(model, inbox);
+  for (int choice = 0; choice < plan.choices; ++choice) {
+    engine::AnswerRequest answer = plan.answer;
+    if (plan.seeded) answer.sampling.seed += static_cast<std::uint64_t>(choice);
+    const auto sink = [inbox, choice](const engine::AnswerDelta& delta) { inbox->put(choice, delta); };
+    const auto run = engine::start_answer(model, std::move(answer), sink);
+    if (!run) return std::unexpected(refusal(model, plan.answer, run.error()));
+    group.runs_.push_back(*run);
+  }
+  return group;
+}
+
+RunGroup::~RunGroup() {
+  if (!inbox_) return;  // moved from
+  set_wake({});
+  for (const engine::RunId run : runs_) model_->engine().cancel(run);
+}
+
+void RunGroup::set_wake(std::function<void()> wake) {
+  const std::lock_guard lock(inbox_->mutex);
+  inbox_->wake = std::move(wake);
+  if (inbox_->wake && !inbox_->waiting.empty()) inbox_->wake();
+}
+
+std::vector<ChoiceDelta> RunGroup::take() {
+  const std::lock_guard lock(inbox_->mutex);
+  inbox_->bytes = 0;
+  return std::exchange(inbox_->waiting, {});
+}
+
+}  // namespace fathom::server

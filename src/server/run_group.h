@@ -1,0 +1,46 @@
+// The runs of one request (one for each of its n choices) and the queue through which the engine's thread hands over
+// what they produce. Dropping a group cancels what still runs.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "engine/answer.h"
+#include "server/api_error.h"
+
+namespace fathom::server {
+
+struct ChoiceDelta {
+  int choice = 0;
+  engine::AnswerDelta delta;
+};
+
+class RunGroup {
+ public:
+  struct Plan {
+    engine::AnswerRequest answer;
+    int choices = 1;
+    bool seeded = false;  // choice i draws from seed + i; otherwise the engine seeds each
+  };
+  // Errors: a prompt beyond the context (400, with the numbers); an engine that takes no more (503). `model` must
+  // outlive the group.
+  static ApiResult<RunGroup> start(engine::LoadedModel& model, Plan plan);
+
+  RunGroup(RunGroup&&) noexcept = default;
+  RunGroup& operator=(RunGroup&&) = delete;
+  ~RunGroup();
+
+  void set_wake(std::function<void()> wake);
+  std::vector<ChoiceDelta> take();  // what came since the last call, in order
+
+ private:
+  struct Inbox;
+  RunGroup(engine::LoadedModel& model, std::shared_ptr<Inbox> inbox) : model_(&model), inbox_(std::move(inbox)) {}
+
+  engine::LoadedModel* model_;
+  std::shared_ptr<Inbox> inbox_;  // shared with the sinks, which may be called once more after a cancel
+  std::vector<engine::RunId> runs_;
+};
+
+}  // namespace fathom::server
