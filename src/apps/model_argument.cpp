@@ -1,5 +1,6 @@
 // From the words of the command line to a model, its settings and its input.
 #include <charconv>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -29,6 +30,12 @@ engine::SamplingOptions apply(const SamplingFlags& flags, engine::SamplingOption
   set(sampling.presence_penalty, flags.presence_penalty);
   sampling.seed = flags.seed ? *flags.seed : std::random_device{}();
   return sampling;
+}
+
+Result<std::string> resolve_model(const std::string& model) {
+  std::error_code error;
+  if (std::filesystem::exists(model, error)) return model;
+  return fail("{}: there is no such file, directory or model", model);
 }
 
 Result<std::unique_ptr<engine::LoadedModel>> open_model(const ModelFlags& flags) {
