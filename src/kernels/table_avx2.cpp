@@ -1,4 +1,4 @@
-// The table of AVX2.
+// The table of avx2.
 #include "kernels/tables.h"
 
 namespace fathom::kernels {
