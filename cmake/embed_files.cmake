@@ -1,8 +1,8 @@
 # A script (cmake -P): writes OUTPUT, a C++ source that holds the FILES of FOLDER as server::embedded_page() gives them.
 # An index.html is given at "/". The type of a file follows from its ending; one that is not listed is an error.
-set(type_html "text/html\; charset=utf-8")
-set(type_js "text/javascript\; charset=utf-8")
-set(type_css "text/css\; charset=utf-8")
+set(type_html "text/html; charset=utf-8")
+set(type_js "text/javascript; charset=utf-8")
+set(type_css "text/css; charset=utf-8")
 set(type_svg "image/svg+xml")
 
 set(arrays "")

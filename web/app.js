@@ -207,7 +207,14 @@ class Answer {
 function showFailure(error) {
   const box = thread.appendChild(element("div", "answer")).appendChild(element("div", "failure"));
   box.setAttribute("role", "alert");
-  const again = () => { box.parentNode.remove(); answer(); };
+  const again = () => {
+    box.parentNode.remove();
+    if (messages.at(-1).role === "assistant") {  // the part that came before the failure
+      messages.pop();
+      thread.lastElementChild.remove();
+    }
+    answer();
+  };
   box.append(element("strong", "", error.status === 401 ? texts.keyNeeded : texts.failed));
   if (error.status === 401) {
     const form = box.appendChild(element("form"));
@@ -285,8 +292,8 @@ async function answer() {
   } catch (error) {
     if (!abort.signal.aborted) failure = error;
   }
-  if (conversation !== messages) return;  // a new chat has begun meanwhile
   shown.end();
+  if (conversation !== messages) return;  // a new chat has begun meanwhile
   if (shown.content.text) messages.push({ role: "assistant", content: shown.content.text });
   running = null;
   if (failure) showFailure(failure);

@@ -19,7 +19,7 @@ std::string_view json_kind(const files::Json& value) {
 
 ApiResult<files::Json> read_body(const Request& request) {
   // Deep enough for any schema a person writes; the size is bounded by the server before it is read.
-  auto body = files::parse_json(request.body, "request body", {.depth = 64});
+  auto body = files::parse_json(request.body, "request body", {.depth = 64, .values = std::size_t{1} << 20});
   if (!body) return std::unexpected(ApiError{.status = 400, .message = body.error().message, .code = "invalid_json"});
   if (!body->is_object()) {
     return std::unexpected(ApiError{

@@ -1,0 +1,195 @@
+#include "server/router.h"
+
+#include <gtest/gtest.h>
+
+#include "fake_model.h"
+
+namespace fathom::server {
+namespace {
+
+using files::Json;
+
+constexpr PageFile kPage[] = {{"/", "text/html; charset=utf-8", "\"abc\"", "<p>page</p>"}};
+
+class RouterTest : public testing::Test {
+ protected:
+  Router router(AccessRules rules = {.bound_host = "127.0.0.1"}) {
+    return Router({.shelf = {.models = {model_, other_}, .created = 1700000000}, .version = "9.9"}, std::move(rules),
+                  kPage);
+  }
+
+  static Request request(std::string method, std::string target, std::string body = {}) {
+    return {.method = std::move(method),
+            .target = std::move(target),
+            .headers = {{"Host", "localhost"}},
+            .body = std::move(body)};
+  }
+
+  // The response of a route that answers at once.
+  Response ask(const Request& asked, AccessRules rules = {.bound_host = "127.0.0.1"}) {
+    const Router table = router(std::move(rules));
+    if (auto refused = table.refuse(asked)) return *refused;
+    Reply reply = table.answer(asked);
+    auto* response = std::get_if<Response>(&reply);
+    EXPECT_NE(response, nullptr);
+    return response == nullptr ? Response{.status = 0} : *response;
+  }
+
+  Json ask_json(const Request& asked) { return Json::parse(ask(asked).body); }
+
+  std::shared_ptr<FakeModel> model_ = std::make_shared<FakeModel>("fake", 200);
+  std::shared_ptr<FakeModel> other_ = std::make_shared<FakeModel>("org/other model");
+};
+
+TEST_F(RouterTest, ModelsAreListedAndFoundOneByOne) {
+  for (const char* path : {"/v1/models", "/models", "/v1/models?limit=3"}) {
+    const Json list = ask_json(request("GET", path));
+    EXPECT_EQ(list["object"], "list");
+    ASSERT_EQ(list["data"].size(), 2u);
+    EXPECT_EQ(list["data"][0]["id"], "fake");
+    EXPECT_EQ(list["data"][0]["object"], "model");
+    EXPECT_EQ(list["data"][0]["created"], 1700000000);
+    EXPECT_EQ(list["data"][0]["owned_by"], "fathom");
+  }
+  EXPECT_EQ(ask_json(request("GET", "/v1/models/fake"))["id"], "fake");
+  EXPECT_EQ(ask_json(request("GET", "/models/org%2Fother%20model"))["id"], "org/other model");
+  EXPECT_EQ(ask_json(request("GET", "/v1/models/org/other%20model"))["id"], "org/other model");
+  EXPECT_EQ(ask(request("GET", "/v1/models/none")).status, 404);
+  EXPECT_EQ(ask(request("GET", "/v1/models/%zz")).status, 404);
+}
+
+TEST_F(RouterTest, HealthAndVersion) {
+  EXPECT_EQ(ask_json(request("GET", "/health")), Json({{"status", "ok"}}));
+  EXPECT_EQ(ask_json(request("GET", "/version")), Json({{"version", "9.9"}}));
+}
+
+TEST_F(RouterTest, UnknownPathsAndMethodsAreNamed) {
+  const Response missing = ask(request("GET", "/v1/nothing"));
+  EXPECT_EQ(missing.status, 404);
+  EXPECT_EQ(Json::parse(missing.body)["error"]["code"], "not_found");
+  const Response wrong = ask(request("GET", "/v1/chat/completions"));
+  EXPECT_EQ(wrong.status, 405);
+  EXPECT_EQ(wrong.headers.at(0).name, "Allow");
+  EXPECT_EQ(ask(request("DELETE", "/v1/models")).status, 405);
+  EXPECT_EQ(ask(request("HEAD", "/health")).status, 200);
+}
+
+TEST_F(RouterTest, EveryRouteButTheOpenOnesNeedsTheKey) {
+  const AccessRules rules{.bound_host = "127.0.0.1", .api_key = "secret"};
+  int open = 0, closed = 0;
+  for (const Router::Path& path : router(rules).paths()) {
+    std::string target(path.path);
+    if (target.ends_with('*')) target.back() = 'x';
+    const auto refused = router(rules).refuse(request(std::string(path.method), target));
+    EXPECT_EQ(refused.has_value(), !path.open) << path.path;
+    EXPECT_EQ(refused ? refused->status : 401, 401) << path.path;
+    ++(path.open ? open : closed);
+  }
+  EXPECT_EQ(open, 2);  // /health and the page
+  EXPECT_GE(closed, 11);
+  EXPECT_EQ(router(rules).refuse(request("GET", "/unknown"))->status, 401);
+  Request with_key = request("GET", "/version");
+  with_key.headers.push_back({"Authorization", "Bearer secret"});
+  EXPECT_FALSE(router(rules).refuse(with_key));
+}
+
+TEST_F(RouterTest, ThePageHasAPolicyAndAnETag) {
+  const Response page = ask(request("GET", "/"));
+  EXPECT_EQ(page.status, 200);
+  EXPECT_EQ(page.body, "<p>page</p>");
+  std::string policy;
+  for (const Header& header : page.headers) {
+    if (header.name == "Content-Security-Policy") policy = header.value;
+  }
+  EXPECT_TRUE(policy.starts_with("default-src 'self'"));
+  EXPECT_FALSE(policy.contains("unsafe"));
+  Request again = request("GET", "/");
+  again.headers.push_back({"If-None-Match", "\"abc\""});
+  EXPECT_EQ(ask(again).status, 304);
+  EXPECT_EQ(ask(again).body, "");
+}
+
+TEST_F(RouterTest, APreflightIsAnsweredForConfiguredOriginsWithoutAKey) {
+  const AccessRules rules{.bound_host = "127.0.0.1", .allowed_origins = {"https://app.example.com"}, .api_key = "k"};
+  Request preflight = request("OPTIONS", "/v1/chat/completions");
+  preflight.headers.push_back({"Origin", "https://app.example.com"});
+  const Response response = ask(preflight, rules);
+  EXPECT_EQ(response.status, 204);
+  EXPECT_EQ(response.headers.at(0).name, "Access-Control-Allow-Methods");
+  preflight.headers.back().value = "https://evil.example";
+  EXPECT_EQ(ask(preflight, rules).status, 403);
+}
+
+TEST_F(RouterTest, TokenizeAndBack) {
+  const Json ids = ask_json(request("POST", "/tokenize", R"({"content":"Hi <|end|>"})"));
+  EXPECT_EQ(ids["count"], 10);
+  EXPECT_EQ(ids["tokens"][0], 'H');
+  EXPECT_EQ(ids["max_model_len"], 200);
+  EXPECT_EQ(ask_json(request("POST", "/tokenize", R"({"prompt":"Hi <|end|>","parse_special":true})"))["tokens"],
+            Json::array({'H', 'i', ' ', kEnd}));
+  EXPECT_EQ(ask_json(request("POST", "/detokenize", R"({"tokens":[72,105]})"))["content"], "Hi");
+  EXPECT_EQ(ask(request("POST", "/tokenize", "{}")).status, 422);
+  EXPECT_EQ(ask(request("POST", "/detokenize", R"({"tokens":[259]})")).status, 422);
+  EXPECT_EQ(ask(request("POST", "/detokenize", R"({"tokens":[-1]})")).status, 422);
+  EXPECT_EQ(ask(request("POST", "/detokenize", R"({"tokens":[1.5]})")).status, 422);
+  EXPECT_EQ(ask(request("POST", "/detokenize", R"({"tokens":"x"})")).status, 422);
+}
+
+TEST_F(RouterTest, TheTemplateIsApplied) {
+  const char* body = R"({"messages":[{"role":"user","content":"Hi"}]})";
+  EXPECT_EQ(ask_json(request("POST", "/apply-template", body))["prompt"], "[user] Hi\n[assistant] ");
+  EXPECT_EQ(ask_json(request("POST", "/tokenize", body))["count"], 22);
+  EXPECT_EQ(ask_json(request("POST", "/apply-template",
+                             R"({"messages":[{"role":"user","content":"Hi"}],"thinking":{"type":"enabled"}})"))["prompt"],
+            "[user] Hi\n[assistant] <think>");
+  EXPECT_EQ(ask(request("POST", "/apply-template", "{}")).status, 400);
+}
+
+TEST_F(RouterTest, ChatErrorsComeBeforeAnyRun) {
+  const auto status = [&](std::string body) { return ask(request("POST", "/v1/chat/completions", std::move(body))).status; };
+  EXPECT_EQ(status("{nonsense"), 400);
+  EXPECT_EQ(status("[]"), 400);
+  EXPECT_EQ(status(R"({"model":"nothing","messages":[{"role":"user","content":"x"}]})"), 404);
+  EXPECT_EQ(status(R"({"model":5,"messages":[{"role":"user","content":"x"}]})"), 422);
+  EXPECT_EQ(status(R"({"messages":[{"role":"user","content":"x"}],"temperature":9})"), 422);
+  EXPECT_TRUE(model_->engine().runs().empty());
+}
+
+TEST_F(RouterTest, AContextOverflowNamesTheNumbers) {
+  const std::string text(300, 'a');
+  const Response response = ask(request("POST", "/v1/chat/completions",
+                                        R"({"messages":[{"role":"user","content":")" + text + R"("}]})"));
+  EXPECT_EQ(response.status, 400);
+  const Json error = Json::parse(response.body)["error"];
+  EXPECT_EQ(error["code"], "context_length_exceeded");
+  // "[user] " and a line end, "[assistant] ": 20 bytes around the text.
+  for (const char* number : {"320", "200", "199", "121"})
+    EXPECT_TRUE(error["message"].get<std::string>().contains(number)) << error["message"];
+}
+
+TEST_F(RouterTest, AFullQueueIs503) {
+  model_->engine().full = true;
+  const Response response =
+      ask(request("POST", "/v1/chat/completions", R"({"messages":[{"role":"user","content":"x"}]})"));
+  EXPECT_EQ(response.status, 503);
+  EXPECT_EQ(response.headers.at(0).name, "Retry-After");
+}
+
+TEST_F(RouterTest, ADroppedReplyCancelsTheRunsOfAllItsChoices) {
+  other_->engine().step = std::chrono::milliseconds(20);
+  const Router table = router();
+  {
+    const Reply reply = table.answer(request(
+        "POST", "/v1/chat/completions",
+        R"({"model":"org/other model","seed":5,"n":3,"stream":true,"messages":[{"role":"user","content":"x"}]})"));
+    ASSERT_TRUE(std::holds_alternative<std::unique_ptr<EventStream>>(reply));
+    const auto runs = other_->engine().runs();
+    ASSERT_EQ(runs.size(), 3u);
+    EXPECT_EQ(runs[0].sampling.seed, 5u);
+    EXPECT_EQ(runs[2].sampling.seed, 7u);
+  }
+  EXPECT_TRUE(other_->engine().wait_for_cancelled(3));
+}
+
+}  // namespace
+}  // namespace fathom::server
