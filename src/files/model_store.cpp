@@ -1,0 +1,271 @@
+#include "files/model_store.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <numeric>
+
+#include "files/file_name.h"
+#include "files/folder_lock.h"
+#include "files/in_quotes.h"
+#include "files/json.h"
+#include "files/new_file.h"
+#include "files/size_text.h"
+
+namespace fathom::files {
+namespace {
+
+using base::fail;
+using base::Result;
+namespace fs = std::filesystem;
+
+constexpr const char* kRecordName = "fathom.json";
+
+bool looks_like_path(std::string_view model) {
+  return model.find('/') != model.npos || model.ends_with(".gguf") || model.ends_with(".safetensors") || model == "." ||
+         model == "..";
+}
+
+std::string with_dashes(std::string text) {
+  std::string out;
+  for (const char c : text) out += c == '/' || c == ' ' ? std::string("--") : std::string(1, c);
+  return out;
+}
+
+// The store's folder of a model of the hub; two different choices never share one.
+std::string hub_folder(const HubName& name) {
+  std::string folder = name.owner + "--" + name.repo;
+  if (name.revision != "main") folder += "@" + with_dashes(name.revision);
+  if (!name.choice.empty()) folder += "--" + with_dashes(name.choice);
+  return folder;
+}
+
+// A folder that only this program, and the script that fetches the default model, put files into.
+std::optional<std::string> open_folder(const std::string& folder) {
+  return model_in_folder(folder, {});
+}
+
+bool begun(const std::string& folder) {
+  std::error_code problem;
+  return fs::is_directory(folder, problem);
+}
+
+// What was pulled, from where: kept beside the files for people and for `list`.
+Result<void> write_record(const std::string& folder, const std::string& name, const HubName& hub,
+                          const Download& done) {
+  Json files = Json::array();
+  for (const auto& file : done.files) {
+    files.push_back({{"name", file.name()}, {"bytes", file.bytes()}, {"digest", file.digest.hex}});
+  }
+  const Json record = {{"name", name}, {"repository", hub.repo_id()}, {"commit", done.commit}, {"files", files}};
+  auto out = NewFile::create(folder + "/" + kRecordName);
+  if (!out) return std::unexpected(out.error());
+  if (auto written = out->write(record.dump(2) + "\n"); !written) return written;
+  return out->commit();
+}
+
+// The name under which a folder's model was pulled, if its record says so.
+std::optional<std::string> recorded_name(const fs::path& folder) {
+  const auto record = read_json((folder / kRecordName).string(), {.bytes = 1 << 20, .depth = 8});
+  if (!record || !record->is_object()) return std::nullopt;
+  const auto name = record->value("name", Json());
+  return name.is_string() ? std::optional(name.get<std::string>()) : std::nullopt;
+}
+
+}  // namespace
+
+Result<ModelStore> ModelStore::from_environment() {
+  auto places = Places::from_environment();
+  if (!places) return std::unexpected(places.error());
+  return ModelStore(std::move(*places));
+}
+
+Result<ModelStore::Named> ModelStore::find_name(const std::string& model) const {
+  if (model.starts_with("hf:")) {
+    auto hub = parse_hub_name(model);
+    if (!hub) return std::unexpected(hub.error());
+    const std::string folder = hub_folder(*hub);
+    return Named{.name = hub->text(), .folder = folder, .hub = std::move(*hub)};
+  }
+  const auto colon = model.find(':');
+  const std::string word = model.substr(0, colon);
+  std::string choice = colon == model.npos ? std::string() : model.substr(colon + 1);
+  if (const auto* entry = find_in_catalog(word)) {
+    if (choice == entry->quant) choice.clear();
+    auto hub = entry->hub_name(choice);
+    if (!hub || (!choice.empty() && !is_plain_file_name(choice))) {
+      return fail("{}: after the colon expected a quant such as Q8_0, or \"safetensors\"", in_quotes(model));
+    }
+    const std::string folder = choice.empty() ? word : word + "--" + choice;
+    const std::string name = choice.empty() ? word : word + ":" + choice;
+    return Named{.name = name, .folder = folder, .hub = std::move(*hub), .entry = entry, .choice = choice};
+  }
+  if (is_plain_file_name(model) && begun(places_.models() + "/" + model)) return Named{.name = model, .folder = model};
+  return unknown(model);
+}
+
+std::optional<std::string> ModelStore::find_here(const Named& named) const {
+  if (auto path = open_folder(places_.models() + "/" + named.folder)) return path;
+  if (!named.hub) return std::nullopt;
+  if (auto path = find_with_others(places_, *named.hub)) return path;
+  if (named.entry != nullptr && named.choice.empty() && !named.entry->ollama.empty()) {
+    return find_with_ollama(places_, named.entry->ollama);
+  }
+  return std::nullopt;
+}
+
+Result<std::string> ModelStore::resolve(const std::string& model) const {
+  std::error_code problem;
+  const bool is_path = !model.starts_with("hf:") && looks_like_path(model);
+  if (is_path && fs::exists(model, problem)) return model;
+  if (is_path) {
+    const auto hub = parse_hub_name(model);
+    const bool could_be_hub = hub && model.find('/') != model.npos && !model.ends_with(".gguf");
+    return fail("{}: there is no such file or folder{}", model,
+                could_be_hub ? fmt::format("; for the hub's write hf:{}", model) : std::string());
+  }
+  const auto named = find_name(model);
+  if (!named && !model.starts_with("hf:") && fs::exists(model, problem)) return model;
+  if (!named) return std::unexpected(named.error());
+  if (auto path = find_here(*named)) return *path;
+  const std::string folder = places_.models() + "/" + named->folder;
+  if (!named->hub) return fail("{}: holds no whole model", folder);
+  const auto size = named->entry != nullptr && named->choice.empty() && !named->entry->from_wheel
+                        ? fmt::format(" ({})", size_text(named->entry->bytes))
+                        : std::string();
+  if (begun(folder)) return fail("{} is here only in part: `fathom pull {}` gets the rest", named->name, named->name);
+  return fail("{} is not on this machine: `fathom pull {}` gets it{}", named->name, named->name, size);
+}
+
+std::vector<LocalModel> ModelStore::list() const {
+  std::vector<LocalModel> models;
+  std::error_code problem;
+  std::vector<fs::path> folders;
+  for (auto at = fs::directory_iterator(places_.models(), problem); !problem && at != fs::directory_iterator();
+       at.increment(problem)) {
+    folders.push_back(at->path());
+  }
+  std::ranges::sort(folders);
+  for (const auto& folder : folders) {
+    const auto path = open_folder(folder.string());
+    if (!path) continue;
+    std::string name = folder.filename().string();
+    if (const auto said = recorded_name(folder)) {
+      const auto named = find_name(*said);
+      if (named && named->folder == name) name = *said;
+    }
+    models.push_back({name, *path, model_bytes(*path), "fathom"});
+  }
+  for (auto& other : list_with_others(places_)) models.push_back(std::move(other));
+  return models;
+}
+
+Result<std::string> ModelStore::pull(const std::string& model, const PullOptions& options) const {
+  const auto named = find_name(model);
+  if (!named) return std::unexpected(named.error());
+  if (!named->hub) return fail("{}: is in the store, but came from nowhere known: it cannot be pulled", model);
+  const std::string folder = places_.models() + "/" + named->folder;
+  // A branch may have moved on, and only the hub knows; but what has no name at the hub's is complete as it is.
+  const bool from_script = named->entry != nullptr && named->entry->from_wheel && named->choice.empty();
+  if (auto path = from_script ? open_folder(folder) : std::nullopt) return *path;
+
+  auto listing = list_files(options.access, *named->hub, options.stop);
+  if (!listing) return std::unexpected(listing.error());
+  auto files = choose_files(*listing, *named->hub);
+  if (!files) return std::unexpected(files.error());
+  const Download request{
+      .access = options.access,
+      .name = *named->hub,
+      .commit = listing->commit,
+      .files = std::move(*files),
+      .folder = folder,
+      .find_here = [&](const HubFile& file) { return find_file_with_others(places_, *named->hub, file); },
+      .progress = options.progress,
+      .stop = options.stop};
+  if (auto done = download(request); !done) return base::fail_with(named->name, done.error());
+  if (auto done = write_record(folder, named->name, *named->hub, request); !done) return std::unexpected(done.error());
+  const auto path = open_folder(folder);
+  if (!path) return fail("{}: the files are here, but are no model that can be opened: {}", named->name, folder);
+  return *path;
+}
+
+Result<std::uint64_t> ModelStore::remove(const std::string& model) const {
+  const auto named =
+      looks_like_path(model) && !model.starts_with("hf:") ? Result<Named>(unknown(model)) : find_name(model);
+  if (!named) return std::unexpected(named.error());
+  const std::string folder = places_.models() + "/" + named->folder;
+  std::error_code problem;
+  if (!fs::is_directory(fs::symlink_status(folder, problem))) {
+    if (const auto path = find_here(*named)) {
+      return fail("{} is not in the store but at {}: remove it with the program that holds it", named->name, *path);
+    }
+    return fail("{} is not on this machine", named->name);
+  }
+  const auto lock = FolderLock::try_lock(folder);
+  if (!lock) return std::unexpected(lock.error());
+  if (!*lock) return fail("{} is being pulled by another program: stop that first", named->name);
+  std::uint64_t bytes = 0;
+  for (auto at = fs::recursive_directory_iterator(folder, problem);
+       !problem && at != fs::recursive_directory_iterator(); at.increment(problem)) {
+    std::error_code ignored;
+    if (fs::is_regular_file(at->symlink_status(ignored))) bytes += at->file_size(ignored);
+  }
+  fs::remove_all(folder, problem);
+  if (problem) return fail("{}: cannot be removed: {}", folder, problem.message());
+  return bytes;
+}
+
+Result<std::string> ModelStore::default_model() const {
+  for (const auto& entry : catalog())
+    if (entry.is_default)
+      if (auto path = resolve(entry.name)) return path;
+  const auto here = list();
+  if (!here.empty()) return here.front().path;
+  return fail(
+      "there is no model on this machine yet: `fathom pull r1-distill-qwen-1.5b` gets one, `fathom list` names more");
+}
+
+std::unexpected<base::Error> ModelStore::unknown(const std::string& model) const {
+  std::vector<std::string> names;
+  for (const auto& entry : catalog()) names.push_back(entry.name);
+  std::error_code problem;
+  for (auto at = fs::directory_iterator(places_.models(), problem); !problem && at != fs::directory_iterator();
+       at.increment(problem)) {
+    names.push_back(at->path().filename().string());
+  }
+  const std::string word = model.substr(0, model.find(':'));
+  if (const auto near = nearest_name(word, names)) {
+    return fail("{}: no such model; did you mean {}?", in_quotes(model), in_quotes(*near));
+  }
+  return fail("{}: no such model, file or folder; `fathom list` names the models", in_quotes(model));
+}
+
+std::optional<std::string> nearest_name(std::string_view word, const std::vector<std::string>& names) {
+  // Optimal string alignment: insertions, deletions, changes, and swaps of neighbours.
+  const auto distance = [&](std::string_view other) {
+    std::vector<std::vector<std::size_t>> d(word.size() + 1, std::vector<std::size_t>(other.size() + 1));
+    for (std::size_t i = 0; i <= word.size(); ++i) d[i][0] = i;
+    std::iota(d[0].begin(), d[0].end(), std::size_t{0});
+    for (std::size_t i = 1; i <= word.size(); ++i)
+      for (std::size_t j = 1; j <= other.size(); ++j) {
+        const bool same = word[i - 1] == other[j - 1];
+        d[i][j] = std::min({d[i - 1][j] + 1, d[i][j - 1] + 1, d[i - 1][j - 1] + (same ? 0 : 1)});
+        if (i > 1 && j > 1 && word[i - 1] == other[j - 2] && word[i - 2] == other[j - 1]) {
+          d[i][j] = std::min(d[i][j], d[i - 2][j - 2] + 1);
+        }
+      }
+    return d[word.size()][other.size()];
+  };
+  if (word.empty() || word.size() > 128) return std::nullopt;
+  const std::size_t most = word.size() < 5 ? 1 : 2;
+  std::optional<std::string> best;
+  std::size_t least = most + 1;
+  for (const auto& name : names) {
+    const std::size_t away = distance(name);
+    if (away >= least) continue;
+    least = away;
+    best = name;
+  }
+  return best;
+}
+
+}  // namespace fathom::files
