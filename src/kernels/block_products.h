@@ -24,7 +24,7 @@ namespace {
 // What a packed row of activations holds for one chunk. minus_sums: minus the sum of the group's codes, which undoes
 // the offset that made a format's codes unsigned, and weighs a format's minima.
 template <class V>
-struct alignas(64) PackedChunk {
+struct PackedChunk {
   static constexpr int kElements = 16 * V::kLanes;
   std::int8_t codes[4][4 * V::kLanes];
   float scales[V::kLanes];

@@ -93,7 +93,7 @@ struct Avx512 {
   // What block_products.h needs. Lane 4j + i of a chunk belongs to group 4i + j of 16 elements.
   static constexpr int lane_of_group(int g) { return g % 4 * 4 + g / 4; }
   static I zero_int() { return _mm512_setzero_si512(); }
-  static I load_int(const std::int32_t* p) { return _mm512_load_si512(p); }
+  static I load_int(const std::int32_t* p) { return _mm512_loadu_si512(p); }
   static F to_float(I x) { return _mm512_cvtepi32_ps(x); }
   template <int kBits>
   static I shift_left(I x) {
@@ -103,7 +103,7 @@ struct Avx512 {
   template <class Format>
   [[gnu::always_inline]] static I dot(const I* w, const std::int8_t* x, I start) {
 #pragma GCC unroll 4
-    for (int k = 0; k < 4; ++k) start = _mm512_dpbusd_epi32(start, w[k], _mm512_load_si512(x + 64 * k));
+    for (int k = 0; k < 4; ++k) start = _mm512_dpbusd_epi32(start, w[k], _mm512_loadu_si512(x + 64 * k));
     return start;
   }
   // 4 x 4 transposition of dwords: natural order to lane order and back.
@@ -118,20 +118,20 @@ struct Avx512 {
   static void store_in_order(const I* codes, std::byte* out) {
     I natural[4];
     transpose(codes, natural);
-    for (int k = 0; k < 4; ++k) _mm512_store_si512(out + 64 * k, natural[k]);
+    for (int k = 0; k < 4; ++k) _mm512_storeu_si512(out + 64 * k, natural[k]);
   }
   // 256 codes in natural order and the scales of their eight blocks, into lane order with the sums of the groups.
   static void finish_packed(const std::int8_t* codes, const float* block_scales, std::int8_t* out, float* scales,
                             std::int32_t* minus_sums) {
     I natural[4], lanes[4];
-    for (int k = 0; k < 4; ++k) natural[k] = _mm512_load_si512(codes + 64 * k);
+    for (int k = 0; k < 4; ++k) natural[k] = _mm512_loadu_si512(codes + 64 * k);
     transpose(natural, lanes);
     I sums = zero_int();
     for (int k = 0; k < 4; ++k) {
       sums = _mm512_dpbusd_epi32(sums, _mm512_set1_epi8(1), lanes[k]);
-      _mm512_store_si512(out + 64 * k, lanes[k]);
+      _mm512_storeu_si512(out + 64 * k, lanes[k]);
     }
-    _mm512_store_si512(minus_sums, _mm512_sub_epi32(zero_int(), sums));
+    _mm512_storeu_si512(minus_sums, _mm512_sub_epi32(zero_int(), sums));
     const I block = _mm512_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6, 1, 3, 5, 7, 1, 3, 5, 7);
     store(scales, _mm512_permutexvar_ps(block, _mm512_castps256_ps512(_mm256_loadu_ps(block_scales))));
   }
