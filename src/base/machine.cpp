@@ -73,10 +73,14 @@ double memory_left(const std::string& folder, const char* limit_file, const char
   const auto limit_line = first_line(folder + limit_file), usage_line = first_line(folder + usage_file);
   const auto limit = limit_line ? number(*limit_line) : std::nullopt, usage = usage_line ? number(*usage_line) : std::nullopt;
   if (!limit || !usage) return std::numeric_limits<double>::infinity();
-  double cache = 0;
+  // Version 1 tells a group's own cache and, as total_, that of the groups below it included: the larger one counts.
+  double own = 0, total = 0;
   std::ifstream stat(folder + "/memory.stat");
-  for (std::string key, value; stat >> key >> value;)
-    if (key == "inactive_file" || key == "active_file" || key == "total_inactive_file" || key == "total_active_file") cache += number(value).value_or(0);
+  for (std::string key, value; stat >> key >> value;) {
+    if (key == "inactive_file" || key == "active_file") own += number(value).value_or(0);
+    if (key == "total_inactive_file" || key == "total_active_file") total += number(value).value_or(0);
+  }
+  const double cache = std::max(own, total);
   return std::max(0.0, *limit - std::max(0.0, *usage - cache));
 }
 

@@ -5,6 +5,7 @@
 #include <cctype>
 #include <cstdlib>
 #include <map>
+#include <set>
 
 #include "files/file_name.h"
 #include "files/http.h"
@@ -128,12 +129,12 @@ Result<std::vector<HubFile>> whole_set(const std::vector<HubFile>& files) {
 }
 
 std::string list_quants(const Sets& sets) {
-  std::string out;
+  std::set<std::string> quants;
   for (const auto& [stem, files] : sets) {
     const std::string quant = quant_of(files.front().name());
-    out += (out.empty() ? "" : ", ") + (quant.empty() ? files.front().path : quant);
+    quants.insert(quant.empty() ? files.front().path : quant);
   }
-  return out;
+  return fmt::format("{}", fmt::join(quants, ", "));
 }
 
 Result<std::vector<HubFile>> choose_quant(const Sets& sets, const HubName& name) {

@@ -40,7 +40,7 @@ struct HubListing {
   std::vector<HubFile> files;
 };
 
-// The name of the form that was asked for, for messages: "'owner/repo' at 'main'".
+// What a repository holds at the revision asked for. Errors: unknown, refused, unreachable, stopped.
 base::Result<HubListing> list_files(const HubAccess& access, const HubName& name, std::stop_token stop);
 
 // The listing out of the hub's answer; apart so that it can be tested and fuzzed.
