@@ -13,7 +13,9 @@ namespace {
 
 // "localhost:8080" to "localhost", "[::1]:8080" to "::1".
 std::string host_name(std::string_view authority) {
-  if (authority.starts_with('[')) return lower_case(authority.substr(1, authority.find(']') - 1));
+  const auto bracket = authority.find(']');
+  if (authority.starts_with('[') && bracket != std::string_view::npos)
+    return lower_case(authority.substr(1, bracket - 1));
   std::string name = lower_case(authority.substr(0, authority.find(':')));
   if (name.ends_with('.')) name.pop_back();
   return name;
