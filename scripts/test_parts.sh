@@ -2,7 +2,7 @@
 # repository, not run. A part is a function part_NAME whose output ends with "N passed, N failed"; a new test program is
 # named here once, and from then on its absence is a failure.
 
-parts=(text layers unit fuzz)
+parts=(text layers unit server page run fuzz)
 long_parts=(unit_asan unit_tsan fuzz_long)
 
 fuzz_seconds=12         # of each reader, in the short form
@@ -13,6 +13,30 @@ part_text() { scripts/check_text.sh; }
 part_layers() { python3 scripts/check_layers.py; }
 
 part_unit() { unit_tests test; }
+
+# The program as a whole, with the default model: its server over HTTP, its page in Chromium, ./run itself.
+part_server() {
+  local model
+  model=$(scripts/fetch_default_model.sh) && scripts/build.sh test fathom || return
+  python3 tests/e2e/server_test.py build/test/fathom "$model"
+}
+
+part_page() {
+  local model node
+  model=$(scripts/fetch_default_model.sh) && scripts/build.sh test fathom && node=$(scripts/fetch_node.sh) || return
+  (
+    cd tests/e2e
+    export PATH=$node:$PATH
+    # npm leaves this file in what it has installed; nothing to do while it is newer than the list of what is wanted.
+    [ node_modules/.package-lock.json -nt package.json ] || npm install --no-audit --no-fund --no-package-lock || exit
+    node page_test.mjs ../../build/test/fathom "$model" ../../build/test-logs/page
+  )
+}
+
+part_run() {
+  scripts/fetch_default_model.sh && scripts/build.sh test fathom || return
+  python3 tests/e2e/run_test.py . test
+}
 
 part_unit_asan() {
   # Leaks of libraries at exit are theirs; UBSan's findings need the place where they happened.
