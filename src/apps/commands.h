@@ -48,6 +48,21 @@ struct GenerateFlags : ModelFlags {
 };
 Status generate(const GenerateFlags& flags);
 
+struct ChatFlags : ModelFlags {  // without a model: the default one
+  SamplingFlags sampling;
+  std::string system;  // a text, or @FILE
+  int max_tokens = -1;
+  std::optional<bool> thinking;
+};
+Status chat(const ChatFlags& flags);
+base::Result<std::string> system_prompt(const std::string& text_or_file);
+
+struct InspectFlags {
+  std::string model;
+  bool machine = false, json = false;
+};
+Status inspect(const InspectFlags& flags);
+
 struct TokenizeFlags {
   std::string model, file;
   bool specials = false;

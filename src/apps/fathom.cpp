@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "apps/commands.h"
+#include "apps/completions.h"
 
 namespace fathom::apps {
 namespace {
@@ -15,7 +16,7 @@ constexpr const char* kModelHelp = "a catalogue name, a GGUF file, a Hugging Fac
 using Action = std::function<Status()>;
 
 void add_model_flags(CLI::App& app, ModelFlags& flags) {
-  app.add_option("MODEL", flags.model, kModelHelp)->required();
+  app.add_option("MODEL", flags.model, kModelHelp)->type_name("FILE")->required();
   app.add_option("--threads", flags.threads, "threads to compute with (default: all this process may use)")->check(CLI::Range(1, 1024));
   app.add_option("--ctx", flags.context, "positions of context (default: the model's own, at most what memory holds)")->check(CLI::Range(1, 1 << 30));
   app.add_option("--cache-type", flags.cache_type, "element type of the cache: f32, bf16 or q8")->check(CLI::IsMember({"f32", "bf16", "q8"}));
@@ -47,7 +48,10 @@ CLI::App& command(CLI::App& app, const char* name, const char* what, const char*
 
 // Flags live as long as the program: the actions refer to them.
 struct Flags {
+  ChatFlags chat;
   GenerateFlags generate;
+  InspectFlags inspect;
+  std::string shell;
   TokenizeFlags tokenize, detokenize;
   RenderFlags render;
   LogitsFlags logits;
@@ -56,13 +60,50 @@ struct Flags {
   ServeFlags serve;
 };
 
+void add_chat(CLI::App& app, ChatFlags& f, Action& action) {
+  CLI::App& c = command(app, "chat", "chat in the terminal",
+                        "fathom chat                            with the default model\n"
+                        "  fathom chat r1-distill-qwen-7b --thinking\n"
+                        "  git diff | fathom chat --system \"Review this change.\"\n\n"
+                        "Standard input that is a file or a pipe is one question, whatever lines it has: its answer goes to standard\n"
+                        "output, without colours where that is no terminal, thoughts go to standard error, and the chat ends.\n"
+                        "NO_COLOR turns colours off. What is typed is kept in chat_history in the data folder.");
+  add_model_flags(c, f);
+  c.get_option("MODEL")->required(false);
+  add_sampling_flags(c, f.sampling);
+  add_thinking_flags(c, f.thinking);
+  c.add_option("--system", f.system, "a system prompt, or @FILE");
+  c.add_option("-n,--max-tokens", f.max_tokens, "tokens of an answer at most (default: until the context is full)")->check(CLI::PositiveNumber);
+  c.callback([&] { action = [&] { return chat(f); }; });
+}
+
+void add_inspect(CLI::App& app, InspectFlags& f, Action& action) {
+  CLI::App& c = command(app, "inspect", "say what a model file holds, or what this machine can do", "fathom inspect model.gguf");
+  c.add_option("MODEL", f.model, kModelHelp)->type_name("FILE");
+  c.add_flag("--machine", f.machine, "the kernels, threads and memory that fathom has here");
+  c.add_flag("--json", f.json, "print one JSON object");
+  c.callback([&] { action = [&] { return inspect(f); }; });
+}
+
+void add_completions(CLI::App& app, std::string& shell, Action& action) {
+  CLI::App& c = command(app, "completions", "print the completion script of a shell", "source <(fathom completions bash)");
+  c.add_option("SHELL", shell, "bash, zsh or fish")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  c.callback([&] {
+    action = [&]() -> Status {
+      const std::string script = completions(app, shell);
+      std::fwrite(script.data(), 1, script.size(), stdout);
+      return {};
+    };
+  });
+}
+
 void add_generate(CLI::App& app, GenerateFlags& f, Action& action) {
   CLI::App& c = command(app, "generate", "print one answer", "fathom generate model.gguf -p \"Why is the sky blue?\"");
   add_model_flags(c, f);
   add_sampling_flags(c, f.sampling);
   add_thinking_flags(c, f.thinking);
   c.add_option("-p,--prompt", f.prompt, "the question, or with --raw the text to go on with");
-  c.add_option("--prompt-file", f.prompt_file, "read it from a file; - is standard input");
+  c.add_option("--prompt-file", f.prompt_file, "read it from a file; - is standard input")->type_name("FILE");
   c.add_option("--system", f.system, "a system prompt");
   c.add_option("-n,--max-tokens", f.max_tokens, "tokens at most (default: until the context is full)")->check(CLI::PositiveNumber);
   c.add_flag("--raw", f.raw, "continue the text itself, without a chat template");
@@ -72,20 +113,20 @@ void add_generate(CLI::App& app, GenerateFlags& f, Action& action) {
 
 void add_tokens(CLI::App& app, Flags& f, Action& action) {
   CLI::App& t = command(app, "tokenize", "print a text's token ids as a JSON array", "fathom tokenize model.gguf --file text.txt");
-  t.add_option("MODEL", f.tokenize.model, kModelHelp)->required();
-  t.add_option("--file", f.tokenize.file, "the text; - is standard input")->required();
+  t.add_option("MODEL", f.tokenize.model, kModelHelp)->type_name("FILE")->required();
+  t.add_option("--file", f.tokenize.file, "the text; - is standard input")->type_name("FILE")->required();
   t.add_flag("--specials", f.tokenize.specials, "recognise control tokens in the text");
   t.callback([&] { action = [&] { return tokenize(f.tokenize); }; });
 
   CLI::App& d = command(app, "detokenize", "print the text of token ids", "fathom detokenize model.gguf --ids-file ids.txt");
-  d.add_option("MODEL", f.detokenize.model, kModelHelp)->required();
-  d.add_option("--ids-file", f.detokenize.file, "ids separated by white space, or a JSON array; - is standard input")->required();
+  d.add_option("MODEL", f.detokenize.model, kModelHelp)->type_name("FILE")->required();
+  d.add_option("--ids-file", f.detokenize.file, "ids separated by white space, or a JSON array; - is standard input")->type_name("FILE")->required();
   d.callback([&] { action = [&] { return detokenize(f.detokenize); }; });
 
   CLI::App& r = command(app, "render", "print the prompt that a conversation becomes, byte for byte", "fathom render model.gguf --messages messages.json");
-  r.add_option("MODEL", f.render.model, kModelHelp)->required();
-  r.add_option("--messages", f.render.messages, "a JSON array of {role, content}")->required();
-  r.add_option("--tools", f.render.tools, "a JSON array of tools");
+  r.add_option("MODEL", f.render.model, kModelHelp)->type_name("FILE")->required();
+  r.add_option("--messages", f.render.messages, "a JSON array of {role, content}")->type_name("FILE")->required();
+  r.add_option("--tools", f.render.tools, "a JSON array of tools")->type_name("FILE");
   add_thinking_flags(r, f.render.thinking);
   r.add_flag("!--no-generation-prompt", f.render.generation_prompt, "end after the last message");
   r.callback([&] { action = [&] { return render(f.render); }; });
@@ -94,14 +135,14 @@ void add_tokens(CLI::App& app, Flags& f, Action& action) {
 void add_scores(CLI::App& app, Flags& f, Action& action) {
   CLI::App& l = command(app, "logits", "write the logits of every position of a text", "fathom logits model.gguf --tokens-file ids.txt --out logits.safetensors");
   add_model_flags(l, f.logits);
-  l.add_option("--tokens-file", f.logits.tokens_file, "token ids separated by white space")->required();
-  l.add_option("--out", f.logits.out, "the safetensors file to write: logits [T, V]")->required();
+  l.add_option("--tokens-file", f.logits.tokens_file, "token ids separated by white space")->type_name("FILE")->required();
+  l.add_option("--out", f.logits.out, "the safetensors file to write: logits [T, V]")->type_name("FILE")->required();
   l.add_flag("--mtp", f.logits.mtp, "also mtp_logits [T - 1, V] of the MTP layer");
   l.callback([&] { action = [&] { return logits(f.logits); }; });
 
   CLI::App& p = command(app, "perplexity", "how well the model predicts a text", "fathom perplexity model.gguf --file text.txt");
   add_model_flags(p, f.perplexity);
-  p.add_option("--file", f.perplexity.file, "the text; - is standard input")->required();
+  p.add_option("--file", f.perplexity.file, "the text; - is standard input")->type_name("FILE")->required();
   p.add_flag("--json", f.perplexity.json, "print one JSON object");
   p.callback([&] { action = [&] { return perplexity(f.perplexity); }; });
 
@@ -129,10 +170,13 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   Flags flags;
   Action action;
+  add_chat(app, flags.chat, action);
   add_generate(app, flags.generate, action);
   add_serve(app, flags.serve, action);
   add_tokens(app, flags, action);
   add_scores(app, flags, action);
+  add_inspect(app, flags.inspect, action);
+  add_completions(app, flags.shell, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -1,0 +1,87 @@
+// chat: a conversation at the terminal; where standard input is a file or a pipe, one question and its answer.
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "apps/chat_session.h"
+#include "apps/commands.h"
+#include "files/model_store.h"
+
+namespace fathom::apps {
+
+using base::fail;
+using base::Result;
+
+namespace {
+
+Result<std::string> chosen_model(const std::string& model) {
+  if (!model.empty()) return resolve_model(model);
+  auto store = files::ModelStore::from_environment();
+  if (!store) return std::unexpected(store.error());
+  return store->default_model();
+}
+
+// A word that stands on the terminal while something is waited for.
+class Waiting {
+ public:
+  explicit Waiting(const std::string& what) : shown_(Terminal::of(stderr).live) {
+    if (shown_) fmt::print(stderr, "{} ...", what);
+  }
+  Waiting(const Waiting&) = delete;
+  Waiting& operator=(const Waiting&) = delete;
+  ~Waiting() {
+    if (shown_) fmt::print(stderr, "\r\033[K");
+  }
+
+ private:
+  bool shown_;
+};
+
+Result<std::unique_ptr<engine::LoadedModel>> load(const ChatFlags& flags) {
+  auto path = chosen_model(flags.model);
+  if (!path) return std::unexpected(path.error());
+  const Waiting waiting("loading");
+  return engine::load_model(*path, load_options(flags));
+}
+
+Conversation begin(const ChatFlags& flags, const engine::LoadedModel& model, std::string system) {
+  ChatSettings settings(model.default_sampling());
+  settings.mutable_sampling() = apply(flags.sampling, settings.mutable_sampling());
+  settings.seed = flags.sampling.seed;
+  settings.thinking = flags.thinking;
+  settings.max_tokens = flags.max_tokens;
+  Conversation conversation(std::move(settings));
+  conversation.set_system(std::move(system));
+  return conversation;
+}
+
+}  // namespace
+
+Result<std::string> system_prompt(const std::string& text_or_file) {
+  if (!text_or_file.starts_with('@')) return text_or_file;
+  auto text = read_text(text_or_file.substr(1));
+  if (text && text->ends_with('\n')) text->pop_back();
+  return text;
+}
+
+Status chat(const ChatFlags& flags) {
+  use_utf8_locale();
+  auto system = system_prompt(flags.system);
+  if (!system) return std::unexpected(system.error());
+  const bool at_terminal = isatty(STDIN_FILENO) == 1;
+  std::string question;
+  if (!at_terminal) {
+    auto text = read_text("-");
+    if (!text) return std::unexpected(text.error());
+    if (text->find_first_not_of(" \t\r\n") == std::string::npos) return fail("standard input holds no question");
+    question = std::move(*text);
+  }
+  auto model = load(flags);
+  if (!model) return std::unexpected(model.error());
+  ChatSession session(**model, begin(flags, **model, std::move(*system)));
+  if (!at_terminal) return session.answer_once(std::move(question));
+  const auto places = files::Places::from_environment();
+  return session.talk(places ? places->data + "/chat_history" : std::string());
+}
+
+}  // namespace fathom::apps
