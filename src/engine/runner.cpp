@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/machine.h"
+#include "model/sizes.h"
 
 namespace fathom::engine {
 
@@ -25,45 +26,59 @@ Result<DType> cache_type(const std::string& name, const kernels::Table& table) {
   return fail("cache type \"{}\" is unknown, expected f32, bf16 or q8", name);
 }
 
-std::size_t weight_bytes(model::Model& model, const weights::Checkpoint& checkpoint) {
-  const auto specs = model.describe();
-  return weights::totals(checkpoint, specs).bytes;
+Result<int> thread_count(const LoadOptions& options) {
+  if (options.threads < 0 || options.threads > 1024) return fail("{} threads are impossible, expected 1 to 1024", options.threads);
+  return options.threads > 0 ? options.threads : base::usable_threads();
 }
 
 }  // namespace
 
 Result<std::unique_ptr<Runner>> Runner::load(const std::string& path, const LoadOptions& options) {
-  if (options.threads < 0 || options.threads > 1024) return fail("{} threads are impossible, expected 1 to 1024", options.threads);
-  if (options.prefill_cell < 0 || options.prefill_cell > 65536) return fail("a prefill cell of {} positions is impossible", options.prefill_cell);
+  const auto threads = thread_count(options);
+  if (!threads) return std::unexpected(threads.error());
   auto checkpoint = weights::Checkpoint::open(path);
   if (!checkpoint) return std::unexpected(checkpoint.error());
-  const int threads = options.threads > 0 ? options.threads : base::usable_threads();
-  std::unique_ptr<Runner> runner(new Runner(std::move(*checkpoint), threads));
-  auto model = model::bind_model(runner->checkpoint_);
+  std::unique_ptr<Runner> runner(new Runner(path, *threads));
+  runner->checkpoint_.emplace(std::move(*checkpoint));
+  auto model = model::bind_model(*runner->checkpoint_);
   if (!model) return std::unexpected(model.error());
   runner->model_ = std::move(*model);
-  const kernels::Table& table = kernels::table();
-  auto type = cache_type(options.cache_type, table);
-  if (!type) return std::unexpected(type.error());
-  runner->resources_ = {.table = &table,
-                        .pool = &runner->pool_,
-                        .arena = &runner->arena_,
-                        .cache = {.layers = runner->model_->cache_layers(), .planes = runner->model_->cache_planes(), .type = *type},
-                        .pack = table.pack != nullptr && model::has_block_formats(*runner->model_)};
-  if (options.prefill_cell > 0) runner->prefill_cell_ = options.prefill_cell;
-  if (auto sized = runner->size_cache(options); !sized) return std::unexpected(sized.error());
+  if (auto ready = runner->set_up(options); !ready) return std::unexpected(ready.error());
   return runner;
+}
+
+Result<std::unique_ptr<Runner>> Runner::make(std::unique_ptr<model::Model> model, std::string name, const LoadOptions& options) {
+  const auto threads = thread_count(options);
+  if (!threads) return std::unexpected(threads.error());
+  std::unique_ptr<Runner> runner(new Runner(std::move(name), *threads));
+  runner->model_ = std::move(model);
+  if (auto ready = runner->set_up(options); !ready) return std::unexpected(ready.error());
+  return runner;
+}
+
+Result<void> Runner::set_up(const LoadOptions& options) {
+  if (options.prefill_cell < 0 || options.prefill_cell > 65536) return fail("a prefill cell of {} positions is impossible", options.prefill_cell);
+  const kernels::Table& table = kernels::table();
+  const auto type = cache_type(options.cache_type, table);
+  if (!type) return std::unexpected(type.error());
+  resources_ = {.table = &table,
+                .pool = &pool_,
+                .arena = &arena_,
+                .cache = {.layers = model_->cache_layers(), .planes = model_->cache_planes(), .type = *type},
+                .pack = table.pack != nullptr && model::has_block_formats(*model_)};
+  if (options.prefill_cell > 0) prefill_cell_ = options.prefill_cell;
+  return size_cache(options);
 }
 
 Result<void> Runner::size_cache(const LoadOptions& options) {
   const std::size_t memory = base::usable_memory();
-  const std::size_t weights = weight_bytes(*model_, checkpoint_);
+  const std::size_t weights = model::sizes(*model_).bytes;
   const std::size_t per_token = resources_.cache.bytes_per_token();
   const std::size_t taken = weights + kReserve;
   cache_budget_ = memory > taken ? memory - taken : 0;
   const auto fitting = static_cast<std::int64_t>(std::min<std::size_t>(cache_budget_ / per_token, std::size_t{1} << 30));
   if (fitting < kLeastContext)
-    return fail("{} needs {:.1f} GiB for its weights and {:.1f} GiB for {} positions of context, but {:.1f} GiB of memory are usable", checkpoint_.path(),
+    return fail("{} needs {:.1f} GiB for its weights and {:.1f} GiB for {} positions of context, but {:.1f} GiB of memory are usable", name_,
                 static_cast<double>(weights) / 0x1p30, static_cast<double>(per_token * kLeastContext) / 0x1p30, kLeastContext, static_cast<double>(memory) / 0x1p30);
   if (options.context < 0) return fail("a context of {} positions is impossible", options.context);
   if (options.context > fitting)

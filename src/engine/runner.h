@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -21,10 +22,17 @@ inline constexpr int kStepRows = 512;
 
 class Runner {
  public:
-  // Errors: what is wrong with the files, an unknown cache type.
+  // Errors: what is wrong with the files, an unknown cache type, a model or context that memory does not hold.
   static base::Result<std::unique_ptr<Runner>> load(const std::string& path, const LoadOptions& options);
+  // A model whose weights lie in memory already; `name` stands in messages.
+  static base::Result<std::unique_ptr<Runner>> make(std::unique_ptr<model::Model> model, std::string name, const LoadOptions& options);
 
-  const weights::Checkpoint& checkpoint() const { return checkpoint_; }
+  // The files of a model that was loaded from a path; there must be some.
+  const weights::Checkpoint& checkpoint() const {
+    FATHOM_CHECK(checkpoint_.has_value());
+    return *checkpoint_;
+  }
+  const std::string& name() const { return name_; }
   const model::Model& model() const { return *model_; }
   model::Model& mutable_model() { return *model_; }  // for describe()
   const model::CacheLayout& cache() const { return resources_.cache; }
@@ -39,10 +47,12 @@ class Runner {
   model::Step step(std::span<const model::Row> rows, std::span<const model::SequencePages> sequences);
 
  private:
-  Runner(weights::Checkpoint checkpoint, int threads) : checkpoint_(std::move(checkpoint)), pool_(threads) {}
+  Runner(std::string name, int threads) : name_(std::move(name)), pool_(threads) {}
+  base::Result<void> set_up(const LoadOptions& options);
   base::Result<void> size_cache(const LoadOptions& options);
 
-  weights::Checkpoint checkpoint_;
+  std::string name_;
+  std::optional<weights::Checkpoint> checkpoint_;  // before the model, whose tensors point into it
   std::unique_ptr<model::Model> model_;
   base::ThreadPool pool_;
   base::Arena arena_;

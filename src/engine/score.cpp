@@ -35,7 +35,7 @@ Result<void> score(Runner& runner, std::span<const tokens::TokenId> ids, const S
   const auto count = static_cast<std::int64_t>(ids.size());
   if (auto ok = check_tokens(ids, config.vocabulary); !ok) return ok;
   if (count > runner.context()) return fail("{} tokens do not fit the context of {}", count, runner.context());
-  if (sinks.mtp_logits && runner.model().drafts() == 0) return fail("{} has no MTP layer", runner.checkpoint().path());
+  if (sinks.mtp_logits && runner.model().drafts() == 0) return fail("{} has no MTP layer", runner.name());
 
   const auto& cache = runner.cache();
   const std::int64_t page_count = (count + cache.page_tokens - 1) / cache.page_tokens;

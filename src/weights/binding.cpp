@@ -80,15 +80,4 @@ Result<void> bind(const Checkpoint& checkpoint, std::span<const TensorSpec> spec
   return {};
 }
 
-Totals totals(const Checkpoint& checkpoint, std::span<const TensorSpec> specs) {
-  Totals sum;
-  for (const TensorSpec& spec : specs) {
-    const auto found = checkpoint.find(spec.name);
-    if (!found || !*found) continue;
-    sum.parameters += (*found)->elements();
-    sum.bytes += (*found)->bytes();
-  }
-  return sum;
-}
-
 }  // namespace fathom::weights

@@ -31,11 +31,4 @@ struct TensorSpec {
 // not name. Tensors of layers from `layers` on (an MTP layer that the configuration leaves out) are ignored.
 base::Result<void> bind(const Checkpoint& checkpoint, std::span<const TensorSpec> specs, std::int64_t layers);
 
-// What a list of tensors amounts to.
-struct Totals {
-  std::int64_t parameters = 0;
-  std::uint64_t bytes = 0;
-};
-Totals totals(const Checkpoint& checkpoint, std::span<const TensorSpec> specs);
-
 }  // namespace fathom::weights
