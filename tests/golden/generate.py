@@ -1,0 +1,188 @@
+#!/usr/bin/env python3
+"""Makes the golden cases: tiny random checkpoints with the logits and hidden states of the reference.
+
+    generate.py [--out DIR] [--cases a,b] [--committed] [--list]
+
+    DIR/cases.json                 what there is
+    DIR/<case>/model/              a directory in Hugging Face's layout, or
+    DIR/<case>/model*.gguf         a GGUF file or its parts
+    DIR/<case>/tokens.txt          ids separated by white space
+    DIR/<case>/expected.safetensors
+        rows [n] the positions kept, logits [n, vocab], hidden [layers + 1, n, D] (the embedding, then after each layer,
+        before the final norm); with a prediction layer mtp_rows [m], mtp_logits [m, vocab]
+
+--committed makes what lies in tests/golden/data: the cases small enough, few rows of each. The same seed gives the same
+files. Every case that transformers implements by the same formula is computed by it as well and must agree.
+Needs requirements.txt. A golden changes only by this program, with the reason in the commit.
+"""
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+import checkpoints
+import gguf_files
+import vocabulary
+import weights as random_weights
+from cases import CASES, DIRECTORIES, LONG
+from reference import Reference
+
+AGREEMENT = 1e-5       # with transformers, of the logits' deviation; or twice what fp32 rounding alone does to the case
+CONDITION = 2e-5       # how far fp32 rounding alone may move a case; the check's 1e-4 must stand well above it
+COMMITTED_ROWS = 7
+
+
+def token_ids(case, model):
+    """Random ids; where the choice of experts is not clear at a position, its token is drawn again."""
+    rng = np.random.default_rng([case.seed, 0x746f6b])
+    ids = rng.integers(0, vocabulary.begin_id(), LONG)[:case.length].tolist()
+    ids[0] = vocabulary.begin_id()
+    for _ in range(4000):
+        result = model(ids, mtp=True)
+        unclear = [int(i) + (1 if len(margin) < len(ids) else 0)  # the prediction layer's row i reads token i + 1
+                   for margin in result.margins for i in (margin < case.margin).nonzero().flatten()[:1]]
+        if not unclear:
+            return ids, result
+        ids[min(unclear)] = int(rng.integers(0, vocabulary.begin_id()))
+    raise RuntimeError(f"{case.name}: no tokens found whose experts are chosen clearly; change its seed or margin")
+
+
+def kept_rows(count, committed):
+    if not committed or count <= COMMITTED_ROWS:
+        return torch.arange(count)
+    return torch.linspace(0, count - 1, COMMITTED_ROWS).round().long()
+
+
+def relative_error(value, expected):
+    return float((value.double() - expected.double()).abs().max() / expected.double().std())
+
+
+def transformers_logits(config, model, ids):
+    """The same weights through transformers: written out in fp32, read by AutoModelForCausalLM."""
+    from transformers import AutoModelForCausalLM, logging
+    logging.disable_progress_bar()
+    last = f"model.layers.{config['num_hidden_layers']}."
+    with tempfile.TemporaryDirectory() as folder:
+        plain = {k: v for k, v in config.items() if k != "quantization_config" and not k.startswith("fathom_")}
+        plain |= {"num_nextn_predict_layers": 0, "torch_dtype": "float32",
+                  "architectures": [checkpoints.ARCHITECTURES[config["model_type"]]], "hidden_act": "silu"}
+        (Path(folder) / "config.json").write_text(json.dumps(plain))
+        kept = {k: v.float().contiguous() for k, v in model.weights.items()
+                if k != "rope_freqs" and not k.startswith(last)}
+        save_file(kept, Path(folder) / "model.safetensors", metadata={"format": "pt"})
+        peer, loading = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager",
+                                                             experts_implementation="eager", output_loading_info=True)
+        wrong = [k for k in loading["missing_keys"] if "lm_head" not in k or not config.get("tie_word_embeddings")]
+        if wrong or loading["unexpected_keys"]:
+            raise RuntimeError(f"transformers did not take the weights: {wrong} {loading['unexpected_keys']}")
+        with torch.no_grad():
+            return peer.eval()(torch.tensor([ids])).logits[0]
+
+
+def write_model(folder, case, sources):
+    """The checkpoint; gives the path to open and what reading it says."""
+    made = random_weights.make(case.config, case.seed)
+    if case.form == "directory":
+        checkpoints.write_directory(folder / "model", case, made)
+        return folder / "model", *checkpoints.read_directory(folder / "model")
+    if case.twin:  # the same numbers: first rounded as the directory stores them
+        stored = checkpoints.stored_tensors(sources[case.twin], made)
+        made = {name: stored[name].float().numpy() for name in made}
+    path = gguf_files.write_gguf(folder / "model.gguf", case, made)
+    return path, *gguf_files.read_gguf(path)
+
+
+def check_twin(case, weights, sources):
+    made = random_weights.make(case.config, case.seed)
+    stored = checkpoints.stored_tensors(sources[case.twin], made)
+    off = max(float((weights[name] - stored[name].float()).abs().max()) for name in made)
+    limit = 0.0 if case.storage != "f16" else 2.0 ** -25  # half the spacing of fp16's smallest numbers
+    if off > limit:
+        raise RuntimeError(f"{case.name}: read back, its weights differ from {case.twin}'s by {off}")
+
+
+def write_expected(folder, ids, result, committed):
+    rows = kept_rows(len(ids), committed)
+    expected = {"rows": rows.int(), "logits": result.logits[rows].float(),
+                "hidden": result.hidden[:, rows].float().contiguous()}
+    if result.mtp_logits is not None:
+        rows = kept_rows(len(ids) - 1, committed)
+        expected |= {"mtp_rows": rows.int(), "mtp_logits": result.mtp_logits[rows].float()}
+    save_file(expected, folder / "expected.safetensors")
+    (folder / "tokens.txt").write_text(" ".join(map(str, ids)) + "\n")
+
+
+def make_case(out, case, sources, committed):
+    folder = out / case.name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    path, config, weights = write_model(folder, case, sources)
+    if case.twin:
+        check_twin(case, weights, sources)
+    model = Reference(config, weights)
+    ids, result = token_ids(case, model)
+    rounding = Reference(config, weights, torch.float32)(ids, mtp=True)
+    condition = relative_error(rounding.logits, result.logits)
+    if result.mtp_logits is not None:
+        condition = max(condition, relative_error(rounding.mtp_logits, result.mtp_logits))
+    agreement = None
+    if not case.differs:
+        peer_config = config if case.form == "directory" else case.config  # transformers reads config.json's words only
+        ours = Reference(config, weights, angles=torch.float32)(ids).logits
+        agreement = relative_error(transformers_logits(peer_config, model, ids), ours)
+    write_expected(folder, ids, result, committed)
+    margin = min([float(m.min()) for m in result.margins], default=float("inf"))
+    top = result.logits.softmax(-1).max(-1).values.mean()
+    size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+    said = f"{agreement:.1e}" if agreement is not None else f"not compared: {case.differs}"
+    print(f"{case.name:28} {size / 1024:7.0f} KB  fp32 rounding {condition:.1e}  margin {margin:7.4f}  "
+          f"mean top p {top:.2f}  transformers {said}", flush=True)
+    if condition > CONDITION:
+        raise RuntimeError(f"{case.name}: fp32 rounding alone moves the logits by {condition:.1e}; choose another seed")
+    if agreement is not None and agreement > max(AGREEMENT, 2 * condition):
+        raise RuntimeError(f"{case.name}: transformers differs by {agreement:.1e} of the logits' deviation")
+    blocks = case.storage in ("blocks", "mixed") or case.storage.startswith("q")
+    return {"name": case.name, "path": str(path.relative_to(out)), "tokens": f"{case.name}/tokens.txt",
+            "expected": f"{case.name}/expected.safetensors", "architecture": case.config["model_type"],
+            "latent_attention": bool(case.config.get("kv_lora_rank")), "mtp": result.mtp_logits is not None,
+            "weights": "blocks" if blocks else case.storage, "layers": config["num_hidden_layers"], "length": len(ids),
+            "fp32_rounding": float(f"{condition:.1e}"), "notes": case.notes}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "data")
+    parser.add_argument("--cases", help="only these, separated by commas")
+    parser.add_argument("--committed", action="store_true", help="the small set that lies in the repository")
+    parser.add_argument("--list", action="store_true")
+    options = parser.parse_args()
+    chosen = [c for c in CASES if (c.committed or not options.committed) and
+              (not options.cases or c.name in options.cases.split(","))]
+    if options.list:
+        for case in chosen:
+            print(f"{case.name:28} {case.notes}")
+        return
+    if options.cases and len(chosen) != len(set(options.cases.split(","))):
+        sys.exit(f"--cases {options.cases}: not all of these are cases; see --list")
+    torch.set_grad_enabled(False)
+    sources = {case.name: case for case in DIRECTORIES}
+    options.out.mkdir(parents=True, exist_ok=True)
+    made = [make_case(options.out, case, sources, options.committed) for case in chosen]
+    index = options.out / "cases.json"
+    if options.cases and index.exists():  # a few cases made again: the others stay
+        fresh = {entry["name"]: entry for entry in made}
+        before = json.loads(index.read_text())
+        made = [fresh.pop(entry["name"], entry) for entry in before] + list(fresh.values())
+    index.write_text(json.dumps(made, indent=1) + "\n")
+    total = sum(f.stat().st_size for f in options.out.rglob("*") if f.is_file())
+    print(f"{len(made)} cases, {total / 1e6:.2f} MB in {options.out}")
+
+
+if __name__ == "__main__":
+    main()
