@@ -327,6 +327,7 @@ function newChat() {
 // ---- The frame: what the buttons say, scrolling, keys
 
 function showState() {
+  thread.ariaBusy = String(Boolean(running));
   document.body.classList.toggle("empty", thread.childElementCount === 0);
   send.disabled = !running && !question.value.trim();
   send.ariaLabel = send.title = running ? texts.stop : texts.send;

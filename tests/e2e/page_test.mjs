@@ -93,7 +93,9 @@ async function withPage(url, options, run) {
 
 const shot = (page, name) => page.screenshot({ path: `${folder}/${name}.png` });
 const lastAnswer = (page) => page.locator(".answer").last();
-const done = (page) => page.waitForFunction(() => !document.querySelector(".working"), null, { timeout: kAnswerLimit });
+// Whether an answer is coming, as the page tells it to screen readers.
+const busy = (page) => page.locator("#thread[aria-busy=true]").count();
+const done = (page) => page.locator("#thread[aria-busy=false]").waitFor({ timeout: kAnswerLimit });
 
 async function ask(page, text) {
   await page.getByRole("textbox").fill(text);
@@ -106,13 +108,10 @@ test("an answer streams in, and the next question remembers it", () => withPage(
   await shot(page, "first");
   const lengths = new Set();
   await ask(page, "Count from one to ten in words.");
-  const end = Date.now() + kAnswerLimit;
-  while (await page.locator(".working, .actions").first().count() === 0) await pause(10);
-  while (await page.locator(".answer.working").count() && Date.now() < end) {
+  while (await busy(page)) {
     lengths.add((await lastAnswer(page).textContent()).length);
     await pause(20);
   }
-  await done(page);
   assert.ok(lengths.size > 3, `the text grew in steps: ${[...lengths]}`);
   assert.equal(await page.locator(".failure").count(), 0);
   const request = page.waitForRequest("**/v1/chat/completions");
@@ -128,7 +127,7 @@ test("stop acts at once and keeps the text", () => withPage(real.url, {}, async 
   await page.waitForFunction(() => document.querySelector(".answer p")?.textContent.length > 20, null,
     { timeout: kAnswerLimit });
   await page.getByRole("button", { name: "Stop" }).click();
-  await page.waitForFunction(() => !document.querySelector(".working"), null, { timeout: 1000 });
+  await page.locator("#thread[aria-busy=false]").waitFor({ timeout: 1000 });
   const kept = await lastAnswer(page).locator("p").first().textContent();
   assert.ok(kept.length > 20);
   await pause(500);

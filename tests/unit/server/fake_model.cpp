@@ -58,10 +58,10 @@ base::Result<engine::RunId> FakeEngine::submit(engine::Run run, engine::TokenSin
   cancel_asked_.push_back(false);
   ++running_;
   threads_.emplace_back([this, id, run = std::move(run), sink = std::move(sink)](std::stop_token stop) {
-    play(stop, id, run, sink);
+    const bool finished = play(stop, id, run, sink);
     const std::lock_guard inner(mutex_);
     --running_;
-    if (cancel_asked_[id]) ++cancelled_;
+    if (!finished) ++cancelled_;
     changed_.notify_all();
   });
   return id;
@@ -69,7 +69,7 @@ base::Result<engine::RunId> FakeEngine::submit(engine::Run run, engine::TokenSin
 
 void FakeEngine::cancel(engine::RunId id) {
   const std::lock_guard lock(mutex_);
-  if (running_ > 0) cancel_asked_[id] = true;
+  cancel_asked_[id] = true;
   changed_.notify_all();
 }
 
@@ -79,29 +79,31 @@ bool FakeEngine::pause(std::stop_token stop, engine::RunId id, std::chrono::mill
   return !changed_.wait_for(lock, stop, time, [&] { return cancel_asked_[id]; }) && !stop.stop_requested();
 }
 
-void FakeEngine::play(std::stop_token stop, engine::RunId id, const engine::Run& run, const engine::TokenSink& sink) {
+// False when it was cancelled.
+bool FakeEngine::play(std::stop_token stop, engine::RunId id, const engine::Run& run, const engine::TokenSink& sink) {
   engine::RunStatistics statistics{.prompt_tokens = static_cast<int>(run.prompt.size()), .cached_tokens = 3};
   if (!pause(stop, id, prefill)) {
     sink({.finish = engine::FinishReason::kCancelled}, statistics);
-    return;
+    return false;
   }
   for (const tokens::TokenId token : says) {
     ++statistics.generated_tokens;
     engine::TokenEvent event{.token = token, .logprob = -0.5f};
     for (int i = 0; i < run.sampling.top_logprobs; ++i) event.top.push_back({token + i, -0.5f - static_cast<float>(i)});
     if (statistics.generated_tokens == run.max_tokens) event.finish = engine::FinishReason::kLength;
-    if (!sink(event, statistics) || event.finish != engine::FinishReason::kNone) return;
+    if (!sink(event, statistics) || event.finish != engine::FinishReason::kNone) return true;
     if (!pause(stop, id, step)) {
       sink({.finish = engine::FinishReason::kCancelled}, statistics);
-      return;
+      return false;
     }
   }
   if (!fails_with.empty()) {
     sink({.finish = engine::FinishReason::kFailed, .error = fails_with}, statistics);
-    return;
+    return true;
   }
   ++statistics.generated_tokens;
   sink({.token = kEnd, .finish = engine::FinishReason::kStop}, statistics);
+  return true;
 }
 
 std::vector<engine::Run> FakeEngine::runs() {

@@ -39,7 +39,7 @@ class FakeEngine final : public engine::Engine {
   bool wait_for_cancelled(int count);
 
  private:
-  void play(std::stop_token stop, engine::RunId id, const engine::Run& run, const engine::TokenSink& sink);
+  bool play(std::stop_token stop, engine::RunId id, const engine::Run& run, const engine::TokenSink& sink);
   bool pause(std::stop_token stop, engine::RunId id, std::chrono::milliseconds time);
 
   int context_;
