@@ -96,6 +96,13 @@ struct BenchFlags : ModelFlags {
 };
 Status bench(const BenchFlags& flags);
 
+struct QuantizeFlags {
+  std::string model, out, type;
+  int threads = 0;
+};
+Status quantize(const QuantizeFlags& flags);
+std::vector<std::string> quantize_types();
+
 struct ServeFlags : ModelFlags {
   std::string host = "127.0.0.1";
   int port = 8000;

@@ -57,6 +57,7 @@ struct Flags {
   LogitsFlags logits;
   PerplexityFlags perplexity;
   BenchFlags bench;
+  QuantizeFlags quantize;
   ServeFlags serve;
 };
 
@@ -155,6 +156,15 @@ void add_scores(CLI::App& app, Flags& f, Action& action) {
   b.callback([&] { action = [&] { return bench(f.bench); }; });
 }
 
+void add_quantize(CLI::App& app, QuantizeFlags& f, Action& action) {
+  CLI::App& c = command(app, "quantize", "write a model as one GGUF file of another type", "fathom quantize ./DeepSeek-V2-Lite-Chat v2-lite.gguf --type q4_k_m");
+  c.add_option("IN", f.model, kModelHelp)->required();
+  c.add_option("OUT", f.out, "the GGUF file to write")->required();
+  c.add_option("--type", f.type, "what most of its matrices become")->required()->check(CLI::IsMember(quantize_types()));
+  c.add_option("--threads", f.threads, "threads to compute with (default: all this process may use)")->check(CLI::Range(1, 1024));
+  c.callback([&] { action = [&] { return quantize(f); }; });
+}
+
 void add_serve(CLI::App& app, ServeFlags& f, Action& action) {
   CLI::App& c = command(app, "serve", "serve the chat page and the API to this machine", "fathom serve model.gguf --port 8000");
   add_model_flags(c, f);
@@ -175,6 +185,7 @@ int run(int argc, char** argv) {
   add_serve(app, flags.serve, action);
   add_tokens(app, flags, action);
   add_scores(app, flags, action);
+  add_quantize(app, flags.quantize, action);
   add_inspect(app, flags.inspect, action);
   add_completions(app, flags.shell, action);
   try {
