@@ -2,7 +2,7 @@
 #include <array>
 #include <algorithm>
 
-#include "tokens/chat_template.h"
+#include "tokens/chat_format.h"
 
 namespace fathom::tokens {
 namespace {
@@ -54,7 +54,7 @@ base::Result<ToolCall> tool_call(const Json& json, const std::string& where) {
   if (name->empty()) return base::fail("{}.function.name: expected the name of a function", where);
   const Json* arguments = field(*function, "arguments");
   std::string text = "{}";
-  if (arguments != nullptr) text = arguments->is_string() ? arguments->get<std::string>() : arguments->dump(-1, ' ', false, Json::error_handler_t::replace);
+  if (arguments != nullptr) text = arguments->is_string() ? arguments->get<std::string>() : python_json(*arguments);
   return ToolCall{std::move(*id), std::move(*name), std::move(text)};
 }
 

@@ -61,7 +61,7 @@ ExpressionPtr ExpressionParser::expression() {
 ExpressionPtr ExpressionParser::expression_list() {
   ExpressionPtr first = expression();
   if (!reader_.at_operator(",")) return first;
-  auto tuple = make(ExpressionKind::kList, {}, std::move(first));
+  auto tuple = make(ExpressionKind::kTuple, {}, std::move(first));
   while (reader_.take_operator(",")) {
     if (reader_.at(TokenKind::kBlockEnd) || reader_.at(TokenKind::kVariableEnd)) break;
     add(*tuple, expression());
@@ -72,7 +72,7 @@ ExpressionPtr ExpressionParser::expression_list() {
 ExpressionPtr ExpressionParser::iterated() {
   ExpressionPtr first = or_expression();
   if (!reader_.at_operator(",")) return first;
-  auto tuple = make(ExpressionKind::kList, {}, std::move(first));
+  auto tuple = make(ExpressionKind::kTuple, {}, std::move(first));
   while (reader_.take_operator(",")) add(*tuple, or_expression());
   return tuple;
 }
@@ -212,7 +212,7 @@ ExpressionPtr ExpressionParser::primary() {
 
 ExpressionPtr ExpressionParser::parenthesised() {
   reader_.expect_operator("(");
-  auto tuple = make(ExpressionKind::kList);
+  auto tuple = make(ExpressionKind::kTuple);
   if (reader_.take_operator(")")) return tuple;
   ExpressionPtr first = expression();
   if (reader_.take_operator(")")) return first;

@@ -97,7 +97,6 @@ class Interpreter {
     const List* list = m_.heap.list(std::move(items));
     Loop& loop = m_.heap.loops.emplace_back();
     loop.items = &list->items;
-    loop.depth = ++loop_depth_;
     for (; loop.index < list->items.size() && !m_.failed(); ++loop.index) {
       if (!m_.step(s.line) || !m_.spend(sizeof(Scope))) break;
       Scope* inner = m_.heap.scope(scope);
@@ -105,7 +104,6 @@ class Interpreter {
       assign(s.targets, list->items[loop.index], inner);
       if (run(s.body, inner, out) == Flow::kBreak) break;
     }
-    --loop_depth_;
     return Flow::kOn;
   }
 
@@ -160,7 +158,8 @@ class Interpreter {
         const Value* value = scope->find(e.name);
         return value != nullptr ? *value : Value(Undefined{fmt::format("'{}'", e.name)});
       }
-      case ExpressionKind::kList: return evaluate_list(e, scope);
+      case ExpressionKind::kList: return m_.make(evaluate_items(e, scope));
+      case ExpressionKind::kTuple: return m_.make_tuple(evaluate_items(e, scope));
       case ExpressionKind::kDict: return evaluate_dict(e, scope);
       case ExpressionKind::kAttribute: return attribute_of(m_, evaluate(*e.items[0], scope), e.name);
       case ExpressionKind::kItem: {
@@ -180,7 +179,11 @@ class Interpreter {
         return apply_test(m_, e.name, input, arguments(e, scope));
       }
       case ExpressionKind::kNot: return !truthy(evaluate(*e.items[0], scope));
-      case ExpressionKind::kNegative: return binary(m_, "-", std::int64_t{0}, evaluate(*e.items[0], scope));
+      case ExpressionKind::kNegative: {
+        const Value value = evaluate(*e.items[0], scope);
+        if (const auto* real = value.get<double>()) return -*real;  // 0 - x would lose the sign of zero
+        return binary(m_, "-", std::int64_t{0}, value);
+      }
       case ExpressionKind::kPositive: return binary(m_, "+", std::int64_t{0}, evaluate(*e.items[0], scope));
       case ExpressionKind::kBinary: {
         const Value left = evaluate(*e.items[0], scope);
@@ -206,10 +209,10 @@ class Interpreter {
     return e == nullptr ? Value(Undefined{"the other case"}) : evaluate(*e, scope);
   }
 
-  Value evaluate_list(const Expression& e, Scope* scope) {
+  std::vector<Value> evaluate_items(const Expression& e, Scope* scope) {
     std::vector<Value> items;
     for (const auto& item : e.items) items.push_back(evaluate(*item, scope));
-    return m_.make(std::move(items));
+    return items;
   }
 
   Value evaluate_dict(const Expression& e, Scope* scope) {
@@ -291,17 +294,14 @@ class Interpreter {
       }
     }
     if (caller != nullptr) inner->set("caller", *caller);
-    const int depth = std::exchange(loop_depth_, 0);
     Text out;
     run(macro.body, inner, out);
-    loop_depth_ = depth;
     return m_.make(std::move(out));
   }
 
   Machine& m_;
   Scope* functions_;
   Value block_text_;  // of the set block whose filters are being applied
-  int loop_depth_ = 0;
 };
 
 }  // namespace

@@ -211,14 +211,15 @@ class Lexer {
     }
     digits(is_digit);
     bool is_float = false;
-    if (end + 1 < text_.size() && text_[end] == '.' && is_digit(text_[end + 1])) {
+    const bool after_dot = at_ > 0 && text_[at_ - 1] == '.';  // a.0.1 is an item of an item
+    if (!after_dot && end + 1 < text_.size() && text_[end] == '.' && is_digit(text_[end + 1])) {
       is_float = true;
       ++end;
       digits(is_digit);
     }
     std::size_t exponent = end + 1;
     if (exponent < text_.size() && (text_[exponent] == '+' || text_[exponent] == '-')) ++exponent;
-    if (end < text_.size() && (text_[end] | 0x20) == 'e' && exponent < text_.size() && is_digit(text_[exponent])) {
+    if (!after_dot && end < text_.size() && (text_[end] | 0x20) == 'e' && exponent < text_.size() && is_digit(text_[exponent])) {
       is_float = true;
       end = exponent;
       digits(is_digit);

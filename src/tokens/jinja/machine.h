@@ -55,6 +55,11 @@ class Machine {
     spend(items.size() * sizeof(Value));
     return heap.list(std::move(items));
   }
+  Value make_tuple(std::vector<Value> items) {
+    Value list = make(std::move(items));
+    list.list()->tuple = true;
+    return list;
+  }
 
   // Nested evaluation, to be left again by leave().
   bool enter() {

@@ -178,7 +178,7 @@ constexpr std::array kListMethods = std::to_array<Builtin>({
 
 Value dict_items(Machine& m, const Value& self, const Slots&, const Arguments&) {
   std::vector<Value> items;
-  for (const auto& [key, value] : self.dict()->entries) items.push_back(m.make(std::vector<Value>{key, value}));
+  for (const auto& [key, value] : self.dict()->entries) items.push_back(m.make_tuple({key, value}));
   return m.make(std::move(items));
 }
 Value dict_keys(Machine& m, const Value& self, const Slots&, const Arguments&) { return m.make(items_of(m, self)); }

@@ -148,8 +148,8 @@ Value loop_attribute(Machine& machine, const Loop& loop, std::string_view name) 
   if (name == "first") return index == 0;
   if (name == "last") return index + 1 == count;
   if (name == "length") return count;
-  if (name == "depth") return static_cast<std::int64_t>(loop.depth);
-  if (name == "depth0") return static_cast<std::int64_t>(loop.depth - 1);
+  if (name == "depth") return std::int64_t{1};  // it grows in recursive loops only, which there are none of
+  if (name == "depth0") return std::int64_t{0};
   if (name == "previtem") return index > 0 ? (*loop.items)[loop.index - 1] : Value(Undefined{"loop.previtem"});
   if (name == "nextitem") return index + 1 < count ? (*loop.items)[loop.index + 1] : Value(Undefined{"loop.nextitem"});
   return machine.fail(fmt::format("loop.{} is not supported", name));
@@ -174,7 +174,7 @@ Value binary(Machine& machine, std::string_view op, const Value& left, const Val
   if (op == "+" && left.list() != nullptr && right.list() != nullptr) {
     std::vector<Value> items = left.list()->items;
     items.insert(items.end(), right.list()->items.begin(), right.list()->items.end());
-    return machine.make(std::move(items));
+    return left.list()->tuple ? machine.make_tuple(std::move(items)) : machine.make(std::move(items));
   }
   const auto repeatable = [](const Value& v) { return v.text() != nullptr || v.list() != nullptr; };
   if (op == "*" && repeatable(left) && right.integer()) return repeated(machine, left, *right.integer());
@@ -272,7 +272,7 @@ Value slice_of(Machine& machine, const Value& of, const Value& start, const Valu
   if (!bounds) return {};
   std::vector<Value> items;
   walk(*bounds, [&](std::size_t i) { items.push_back(list->items[i]); });
-  return machine.make(std::move(items));
+  return list->tuple ? machine.make_tuple(std::move(items)) : machine.make(std::move(items));
 }
 
 std::vector<Value> items_of(Machine& machine, const Value& of) {

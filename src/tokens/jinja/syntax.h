@@ -17,6 +17,7 @@ enum class ExpressionKind {
   kLiteral,      // value
   kName,         // name
   kList,         // items
+  kTuple,        // items
   kDict,         // items: key, value, key, value ...
   kAttribute,    // items[0] . name
   kItem,         // items[0] [ items[1] ]

@@ -88,9 +88,9 @@ struct Comparison {
     if (a.undefined() || a.none()) return true;
     if (const Text* text = a.text()) return text->bytes == b.text()->bytes;
     if (const List* list = a.list()) {
-      return list == b.list() || std::ranges::equal(list->items, b.list()->items, [&](const Value& x, const Value& y) {
-               return equal(x, y, depth + 1);
-             });
+      if (list == b.list()) return true;
+      const auto same = [&](const Value& x, const Value& y) { return equal(x, y, depth + 1); };
+      return list->tuple == b.list()->tuple && std::ranges::equal(list->items, b.list()->items, same);
     }
     if (a.dict() != nullptr) return a.dict() == b.dict() || equal(*a.dict(), *b.dict(), depth);
     if (const auto* loop = a.get<Loop*>()) return *loop == *b.get<Loop*>();

@@ -60,6 +60,7 @@ struct Value {
 
 struct List {
   std::vector<Value> items;
+  bool tuple = false;  // written with parentheses, and never equal to a list
 };
 
 struct Dict {
@@ -75,7 +76,6 @@ struct Dict {
 struct Loop {
   const std::vector<Value>* items = nullptr;
   std::size_t index = 0;
-  int depth = 1;
   std::optional<Value> last_seen;  // of loop.changed
 };
 

@@ -155,12 +155,13 @@ void append_repr(Text& out, const Value& value, int depth) {
   if (const Text* text = value.text()) return append_quoted(out, *text);
   std::string_view separator = "";
   if (const List* list = value.list()) {
-    out.append("[", true);
+    out.append(list->tuple ? "(" : "[", true);
     for (const Value& item : list->items) {
       out.append(std::exchange(separator, ", "), true);
       append_repr(out, item, depth + 1);
     }
-    return out.append("]", true);
+    if (list->tuple && list->items.size() == 1) out.append(",", true);
+    return out.append(list->tuple ? ")" : "]", true);
   }
   if (const Dict* dict = value.dict()) {
     out.append("{", true);
