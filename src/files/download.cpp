@@ -10,6 +10,7 @@
 #include <cstring>
 #include <deque>
 #include <filesystem>
+#include <map>
 #include <mutex>
 #include <optional>
 
@@ -17,6 +18,7 @@
 #include "files/folder_lock.h"
 #include "files/http.h"
 #include "files/in_quotes.h"
+#include "files/pull_record.h"
 #include "files/retry.h"
 #include "files/size_text.h"
 
@@ -339,17 +341,58 @@ Result<FolderLock> wait_for_lock(const Download& request, Meter& meter) {
   }
 }
 
-// Bytes still to come, of files that are neither here nor begun.
-std::uint64_t bytes_missing(const Download& request) {
-  std::uint64_t needed = 0;
-  for (const auto& file : request.files) {
-    std::error_code problem;
-    if (fs::exists(fs::path(request.folder) / file.name(), problem)) continue;
-    if (request.find_here && !request.find_here(file).empty()) continue;
-    const auto part = fs::file_size(fs::path(request.folder) / fmt::format(".{}.part", file.digest.hex), problem);
-    needed += file.bytes() - (problem ? 0 : std::min<std::uint64_t>(part, file.bytes()));
+// Writes what the folder is to hold, after taking away what an earlier pull put there and this one replaces. Gives the
+// digests that the files there are known to have.
+Result<std::map<std::string, std::string>> renew_record(const Download& request) {
+  PullRecord wanted{request.shown_name, request.name.repo_id(), request.commit, {}};
+  for (const auto& file : request.files) wanted.digests[std::string(file.name())] = file.digest.hex;
+  const auto before = read_record(request.folder);
+  std::map<std::string, std::string> known;
+  if (before) {
+    for (const auto& [name, digest] : before->digests) {
+      const auto still = wanted.digests.find(name);
+      if (still != wanted.digests.end() && still->second == digest) {
+        known.emplace(name, digest);
+        continue;
+      }
+      std::error_code problem;
+      fs::remove(fs::path(request.folder) / name, problem);
+      if (problem)
+        return fail("{}/{}: is of an older version and cannot be removed: {}", request.folder, name, problem.message());
+    }
   }
-  return needed;
+  if (auto done = write_record(request.folder, wanted); !done) return std::unexpected(done.error());
+  return known;
+}
+
+// Whether the folder holds a file already. One that no record vouches for is read and checked.
+Result<bool> is_there(const Download& request, const HubFile& file, bool known, Meter& meter) {
+  const std::string path = (fs::path(request.folder) / file.name()).string();
+  std::error_code problem;
+  if (const auto size = fs::file_size(path, problem); problem || size != file.bytes()) return false;
+  if (known) return true;
+  meter.phase(PullProgress::Phase::kChecking, file.name());
+  const auto same = file_matches(path, file.digest, request.stop);
+  if (request.stop.stop_requested()) return fail("stopped");
+  return same && *same;
+}
+
+// Bytes still to be fetched of a file that is not there.
+std::uint64_t bytes_missing(const Download& request, const HubFile& file) {
+  if (request.find_here && !request.find_here(file).empty()) return 0;
+  std::error_code problem;
+  const auto part = fs::file_size(fs::path(request.folder) / fmt::format(".{}.part", file.digest.hex), problem);
+  return file.bytes() - (problem ? 0 : std::min<std::uint64_t>(part, file.bytes()));
+}
+
+Result<void> bring(const Download& request, const HubFile& file, Meter& meter) {
+  const std::string target = (fs::path(request.folder) / file.name()).string();
+  std::error_code problem;
+  fs::remove(target, problem);
+  const auto linked = link_from_here(request, file, target, meter);
+  if (!linked) return std::unexpected(linked.error());
+  if (*linked) return {};
+  return fetch_file(request, file, target, meter);
 }
 
 }  // namespace
@@ -369,21 +412,24 @@ Result<void> download(const Download& request) {
   Meter meter(request, total);
   const auto lock = wait_for_lock(request, meter);
   if (!lock) return std::unexpected(lock.error());
-  if (auto room = check_room(request, bytes_missing(request)); !room) return room;
+  const auto known = renew_record(request);
+  if (!known) return std::unexpected(known.error());
+  std::vector<const HubFile*> missing;
+  std::uint64_t bytes = 0;
   for (const auto& file : request.files) {
-    const std::string target = (fs::path(request.folder) / file.name()).string();
-    // A name is given only to what was checked; the size catches what somebody did to it since.
-    if (const auto size = fs::file_size(target, problem); !problem && size == file.bytes()) {
-      meter.file_done(size);
+    const auto there = is_there(request, file, known->contains(std::string(file.name())), meter);
+    if (!there) return std::unexpected(there.error());
+    if (*there) {
+      meter.file_done(file.bytes());
       continue;
     }
-    fs::remove(target, problem);
-    const auto linked = link_from_here(request, file, target, meter);
-    if (!linked) return std::unexpected(linked.error());
-    if (!*linked) {
-      if (auto done = fetch_file(request, file, target, meter); !done) return done;
-    }
-    meter.file_done(file.bytes());
+    missing.push_back(&file);
+    bytes += bytes_missing(request, file);
+  }
+  if (auto room = check_room(request, bytes); !room) return room;
+  for (const auto* file : missing) {
+    if (auto done = bring(request, *file, meter); !done) return done;
+    meter.file_done(file->bytes());
   }
   meter.phase(PullProgress::Phase::kDone, "");
   return {};

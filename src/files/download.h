@@ -26,9 +26,10 @@ struct PullProgress {
 struct Download {
   HubAccess access;
   HubName name;
+  std::string shown_name;  // what the folder's record says a person types for this model
   std::string commit;
   std::vector<HubFile> files;
-  std::string folder;  // made if it is not there; files come to lie in it by their last name
+  std::string folder;  // made if it is not there; files come to lie in it by their last name, beside a PullRecord
   // A path where a file of this digest and name may lie already on this machine, or empty. What it names is checked.
   std::function<std::string(const HubFile&)> find_here;
   std::function<void(const PullProgress&)> progress;  // called at most ten times a second

@@ -7,8 +7,7 @@
 #include "files/file_name.h"
 #include "files/folder_lock.h"
 #include "files/in_quotes.h"
-#include "files/json.h"
-#include "files/new_file.h"
+#include "files/pull_record.h"
 #include "files/size_text.h"
 
 namespace fathom::files {
@@ -18,24 +17,18 @@ using base::fail;
 using base::Result;
 namespace fs = std::filesystem;
 
-constexpr const char* kRecordName = "fathom.json";
-
 bool looks_like_path(std::string_view model) {
   return model.find('/') != model.npos || model.ends_with(".gguf") || model.ends_with(".safetensors") || model == "." ||
          model == "..";
 }
 
-std::string with_dashes(std::string text) {
-  std::string out;
-  for (const char c : text) out += c == '/' || c == ' ' ? std::string("--") : std::string(1, c);
-  return out;
-}
-
-// The store's folder of a model of the hub; two different choices never share one.
+// The store's folder of a model of the hub. Neither "=" nor "," can stand in a revision or a choice, so two different
+// names never share one.
 std::string hub_folder(const HubName& name) {
   std::string folder = name.owner + "--" + name.repo;
-  if (name.revision != "main") folder += "@" + with_dashes(name.revision);
-  if (!name.choice.empty()) folder += "--" + with_dashes(name.choice);
+  if (name.revision != "main") folder += "@" + name.revision;
+  if (!name.choice.empty()) folder += "=" + name.choice;
+  std::ranges::replace(folder, '/', ',');
   return folder;
 }
 
@@ -47,28 +40,6 @@ std::optional<std::string> open_folder(const std::string& folder) {
 bool begun(const std::string& folder) {
   std::error_code problem;
   return fs::is_directory(folder, problem);
-}
-
-// What was pulled, from where: kept beside the files for people and for `list`.
-Result<void> write_record(const std::string& folder, const std::string& name, const HubName& hub,
-                          const Download& done) {
-  Json files = Json::array();
-  for (const auto& file : done.files) {
-    files.push_back({{"name", file.name()}, {"bytes", file.bytes()}, {"digest", file.digest.hex}});
-  }
-  const Json record = {{"name", name}, {"repository", hub.repo_id()}, {"commit", done.commit}, {"files", files}};
-  auto out = NewFile::create(folder + "/" + kRecordName);
-  if (!out) return std::unexpected(out.error());
-  if (auto written = out->write(record.dump(2) + "\n"); !written) return written;
-  return out->commit();
-}
-
-// The name under which a folder's model was pulled, if its record says so.
-std::optional<std::string> recorded_name(const fs::path& folder) {
-  const auto record = read_json((folder / kRecordName).string(), {.bytes = 1 << 20, .depth = 8});
-  if (!record || !record->is_object()) return std::nullopt;
-  const auto name = record->value("name", Json());
-  return name.is_string() ? std::optional(name.get<std::string>()) : std::nullopt;
 }
 
 }  // namespace
@@ -149,9 +120,9 @@ std::vector<LocalModel> ModelStore::list() const {
     const auto path = open_folder(folder.string());
     if (!path) continue;
     std::string name = folder.filename().string();
-    if (const auto said = recorded_name(folder)) {
-      const auto named = find_name(*said);
-      if (named && named->folder == name) name = *said;
+    if (const auto record = read_record(folder.string())) {
+      const auto named = find_name(record->name);
+      if (named && named->folder == name) name = record->name;
     }
     models.push_back({name, *path, model_bytes(*path), "fathom"});
   }
@@ -175,6 +146,7 @@ Result<std::string> ModelStore::pull(const std::string& model, const PullOptions
   const Download request{
       .access = options.access,
       .name = *named->hub,
+      .shown_name = named->name,
       .commit = listing->commit,
       .files = std::move(*files),
       .folder = folder,
@@ -182,7 +154,6 @@ Result<std::string> ModelStore::pull(const std::string& model, const PullOptions
       .progress = options.progress,
       .stop = options.stop};
   if (auto done = download(request); !done) return base::fail_with(named->name, done.error());
-  if (auto done = write_record(folder, named->name, *named->hub, request); !done) return std::unexpected(done.error());
   const auto path = open_folder(folder);
   if (!path) return fail("{}: the files are here, but are no model that can be opened: {}", named->name, folder);
   return *path;

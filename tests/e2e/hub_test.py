@@ -285,7 +285,7 @@ class HubTest(unittest.TestCase):
         self.serve(files={"m-Q4_K_M.gguf": data}, served={"m-Q4_K_M.gguf": data[:-1] + bytes([data[-1] ^ 1])})
         message = self.refused("its SHA-256 is")
         self.assertIn(hashlib.sha256(data).hexdigest(), message)
-        self.assertEqual(self.left(), [])
+        self.assertEqual(self.left(), ["fathom.json"])
         self.serve("o/s", files={"config.json": b"{}", "model.safetensors": b"x"}, small=("config.json",),
                    served={"config.json": b"[]"})
         self.refused("its git object id is", "hf:o/s")
@@ -303,7 +303,7 @@ class HubTest(unittest.TestCase):
         data = some_bytes(1, 100_000)
         self.serve(files={"m-Q4_K_M.gguf": data}, served={"m-Q4_K_M.gguf": data + b"more"})
         self.refused("more than the 100000 bytes")
-        self.assertEqual(self.left(), [])
+        self.assertEqual(self.left(), ["fathom.json"])
 
     def test_a_token_opens_and_stays_with_the_hub(self):
         self.serve(token="secret")
@@ -356,6 +356,28 @@ class HubTest(unittest.TestCase):
         repo.oddities["pause"] = 0
         self.assertEqual(self.pull().read_bytes(), repo.files["m-Q4_K_M.gguf"])
         self.assertTrue(self.file_requests()[-1][1]["Range"].startswith("bytes="))
+
+    def test_a_new_version_replaces_the_old(self):
+        self.serve(files={f"model-0000{i}-of-00002.safetensors": some_bytes(i, 1000) for i in (1, 2)} |
+                   {"config.json": b"{}"})
+        self.pull()
+        same = some_bytes(1, 1000)
+        repo = self.serve(files={"model-00001-of-00001.safetensors": same, "config.json": b"[]"})
+        self.pull()
+        self.assertEqual(self.left(), ["config.json", "fathom.json", "model-00001-of-00001.safetensors"])
+        self.assertEqual((self.models / "o--r/config.json").read_bytes(), b"[]")  # as long as before
+        # What lies there under the name of a file, but was never pulled, is checked.
+        self.run_program("rm", "hf:o/r")
+        stray = self.models / "o--r/model-00001-of-00001.safetensors"
+        stray.parent.mkdir(parents=True)
+        for content, fetched in ((same, 2), (some_bytes(9, 1000), 1002)):
+            stray.write_bytes(content)
+            before = self.hub.bytes_sent
+            self.pull()
+            self.assertEqual(stray.read_bytes(), same)
+            self.assertEqual(self.hub.bytes_sent - before, fetched)
+            (stray.parent / "config.json").unlink()
+            (stray.parent / "fathom.json").unlink()
 
     def test_two_programs_fetch_once(self):
         self.serve(pause=0.02)

@@ -118,7 +118,7 @@ TEST(ChooseFiles, AQuantOrAFile) {
   EXPECT_EQ(chosen(repo, "Q2_K"), "refused: 'o/r': no file or quant 'Q2_K'; there are: Q4_K_M, Q8_0, UD-Q4_K_M");
   EXPECT_EQ(chosen({"only.gguf"}), "only.gguf ");
   EXPECT_EQ(chosen({"README.md"}), "refused: 'o/r': holds neither safetensors nor GGUF files");
-  EXPECT_NE(chosen({"a-IQ1_S.gguf", "b-IQ1_M.gguf"}).find("choose one with hf:o/r:QUANT; there are: IQ1_S, IQ1_M"),
+  EXPECT_NE(chosen({"a-IQ1_S.gguf", "b-IQ1_M.gguf"}).find("choose one with hf:o/r:QUANT; there are: IQ1_M, IQ1_S"),
             std::string::npos);
   EXPECT_NE(chosen({"x/a-Q8_0.gguf", "y/b-Q8_0.gguf"}, "Q8_0").find("2 models are Q8_0"), std::string::npos);
 }

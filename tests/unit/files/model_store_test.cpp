@@ -194,8 +194,8 @@ TEST_F(Store, FindsWhatLmStudioHolds) {
 
 TEST_F(Store, ListsAndRemoves) {
   in_store("smollm2-135m/a.gguf", "12345");
-  in_store("o--r--Q8_0/b-Q8_0.gguf", "123");
-  in_store("o--r--Q8_0/fathom.json", R"({"name":"hf:o/r:Q8_0"})");
+  in_store("o--r=Q8_0/b-Q8_0.gguf", "123");
+  in_store("o--r=Q8_0/fathom.json", R"({"name":"hf:o/r:Q8_0"})");
   in_store("liar/c.gguf");
   in_store("liar/fathom.json", R"({"name":"hf:o/other"})");
   in_store("begun/.x.part");
