@@ -45,7 +45,8 @@ struct Glyph {
   int width = 0;
   unsigned style = kPlain;
   bool space = false, newline = false;
-  bool break_before = false, break_after = false;
+  bool breaks_beside = false;  // a row may end before or after it
+  bool closes = false;         // a row may not begin with it
 };
 
 std::vector<Glyph> glyphs(std::span<const Span> spans) {
@@ -56,9 +57,9 @@ std::vector<Glyph> glyphs(std::span<const Span> spans) {
       const std::string bytes = span.text.substr(at, unit.size);
       at += unit.size;
       const bool tab = unit.code == '\t';
-      const bool space = tab || unit.code == ' ', beside = breaks_beside(unit.code);
+      const bool space = tab || unit.code == ' ', beside = space || breaks_beside(unit.code);
       all.push_back({.text = tab ? std::string(kTabColumns, ' ') : bytes, .width = width_of(unit.code), .style = span.style,
-                     .space = space, .newline = unit.code == '\n', .break_before = beside && !closes(unit.code), .break_after = space || beside});
+                     .space = space, .newline = unit.code == '\n', .breaks_beside = beside, .closes = closes(unit.code)});
     }
   return all;
 }
@@ -77,7 +78,7 @@ class Rows {
 
   void add(const Glyph& glyph) {
     if (glyph.newline) return end_row(row_.size());
-    if (glyph.break_before) break_at_ = row_.size();
+    if (!row_.empty() && !glyph.closes && !glyph.space && (glyph.breaks_beside || row_.back().breaks_beside)) break_at_ = row_.size();
     if (width_ + glyph.width > room() && !row_.empty()) {
       if (glyph.space) {  // the row ends here anyway
         break_at_ = row_.size();
@@ -90,7 +91,6 @@ class Rows {
     if (glyph.space && row_.empty() && broken_) return;
     row_.push_back(glyph);
     width_ += glyph.width;
-    if (glyph.break_after) break_at_ = row_.size();
   }
 
   std::vector<std::string> finish() {
