@@ -136,7 +136,7 @@ void dequantize_row(const Table& table, const base::Tensor& weight, std::int64_t
   decode(weight.row(r), n, out);
   if (!weight.scale) return;
   const std::int64_t block = weight.scale_block;
-  const float* scales = weight.scale + r / block * ((n + block - 1) / block);
+  const float* scales = weight.scale + (r + weight.scale_row) / block * ((n + block - 1) / block);
   for (std::int64_t i = 0; i < n; ++i) out[i] *= scales[i / block];
 }
 

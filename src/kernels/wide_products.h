@@ -74,7 +74,7 @@ void decode_chunk(const WeightView& w, std::int64_t row, std::int64_t i, std::in
   const float* scales = w.tensor->scale;
   if (!scales) return;
   const std::int64_t block = w.tensor->scale_block;
-  scales += row / block * ((w.cols + block - 1) / block);
+  scales += (row + w.tensor->scale_row) / block * ((w.cols + block - 1) / block);
   for (std::int64_t k = 0; k < n;) {
     const std::int64_t left = block - (i + k) % block;
     const std::int64_t end = k + left < n ? k + left : n;
