@@ -103,6 +103,17 @@ struct QuantizeFlags {
 Status quantize(const QuantizeFlags& flags);
 std::vector<std::string> quantize_types();
 
+struct StoreFlags {
+  std::string model;
+};
+Status pull(const StoreFlags& flags);
+Status remove(const StoreFlags& flags);
+
+struct ListFlags {
+  bool all = false, json = false;
+};
+Status list(const ListFlags& flags);
+
 struct ServeFlags : ModelFlags {
   std::string host = "127.0.0.1";
   int port = 8000;

@@ -59,6 +59,8 @@ struct Flags {
   BenchFlags bench;
   QuantizeFlags quantize;
   ServeFlags serve;
+  StoreFlags pull, remove;
+  ListFlags list;
 };
 
 void add_chat(CLI::App& app, ChatFlags& f, Action& action) {
@@ -165,6 +167,21 @@ void add_quantize(CLI::App& app, QuantizeFlags& f, Action& action) {
   c.callback([&] { action = [&] { return quantize(f); }; });
 }
 
+void add_store(CLI::App& app, Flags& f, Action& action) {
+  CLI::App& p = command(app, "pull", "fetch a model from the hub, or what is missing of it", "fathom pull r1-distill-qwen-1.5b");
+  p.add_option("MODEL", f.pull.model, "a catalogue name (fathom list --all) or hf:owner/repo[@revision][:quant or file]")->required();
+  p.callback([&] { action = [&] { return pull(f.pull); }; });
+
+  CLI::App& l = command(app, "list", "list the models on this machine", "fathom list --all");
+  l.add_flag("--all", f.list.all, "also those that can be pulled by name");
+  l.add_flag("--json", f.list.json, "print a JSON array");
+  l.callback([&] { action = [&] { return list(f.list); }; });
+
+  CLI::App& r = command(app, "rm", "remove a model that was pulled", "fathom rm r1-distill-qwen-1.5b");
+  r.add_option("MODEL", f.remove.model, "its name, as `fathom list` gives it")->required();
+  r.callback([&] { action = [&] { return remove(f.remove); }; });
+}
+
 void add_serve(CLI::App& app, ServeFlags& f, Action& action) {
   CLI::App& c = command(app, "serve", "serve the chat page and the API to this machine", "fathom serve model.gguf --port 8000");
   add_model_flags(c, f);
@@ -183,6 +200,7 @@ int run(int argc, char** argv) {
   add_chat(app, flags.chat, action);
   add_generate(app, flags.generate, action);
   add_serve(app, flags.serve, action);
+  add_store(app, flags, action);
   add_tokens(app, flags, action);
   add_scores(app, flags, action);
   add_quantize(app, flags.quantize, action);

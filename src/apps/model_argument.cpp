@@ -1,12 +1,12 @@
 // From the words of the command line to a model, its settings and its input.
 #include <charconv>
-#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
 #include <random>
 
 #include "apps/commands.h"
+#include "files/model_store.h"
 
 namespace fathom::apps {
 
@@ -33,9 +33,9 @@ engine::SamplingOptions apply(const SamplingFlags& flags, engine::SamplingOption
 }
 
 Result<std::string> resolve_model(const std::string& model) {
-  std::error_code error;
-  if (std::filesystem::exists(model, error)) return model;
-  return fail("{}: there is no such file, directory or model", model);
+  auto store = files::ModelStore::from_environment();
+  if (!store) return std::unexpected(store.error());
+  return model.empty() ? store->default_model() : store->resolve(model);
 }
 
 Result<std::unique_ptr<engine::LoadedModel>> open_model(const ModelFlags& flags) {
