@@ -1,4 +1,6 @@
-// Splits a stream of generated tokens into thoughts and answer. Control tokens decide, never text that looks like them.
+// Splits a model's answer, token by token, into its thought and what it says. The thought ends at the token </think>; where
+// a tokenizer has no such token, at that text. The line ends around the tags are the tags', not the answer's: DeepSeek's
+// own service gives neither back.
 #pragma once
 
 #include <optional>
@@ -10,26 +12,33 @@ namespace fathom::tokens {
 
 class ReasoningReader {
  public:
-  // opens_thinking: the prompt ended inside a thought. Else a <think> token opens one, if it is the first thing that is
-  // not white space. Without the two control tokens everything is content.
+  // opens_thinking: the prompt ended inside a thought (Rendered::opens_thinking). Otherwise a <think> that comes first in
+  // the answer opens one. The tokenizer must outlive the reader.
   ReasoningReader(const Tokenizer& tokenizer, bool opens_thinking);
 
   struct Text {
     std::string reasoning, content;
-    bool in_reasoning = false;  // the token pushed belongs to the thought, its tags included
+    bool in_reasoning = false;  // the token belongs to the thought; its tags do
   };
-  // Never holds half a character; line breaks after either tag are left out, as DeepSeek's own API does.
+  // What became certain by this token; half characters, and line ends that a tag may claim, wait. Control tokens give no
+  // text.
   Text push(TokenId id);
-  Text flush();  // what was held back, at the end of the stream
+  Text flush();  // what was held back, at the end of the answer
 
  private:
-  enum class Place : std::uint8_t { kStart, kThought, kAnswer };
-  void route(std::string text, Text& out);
+  enum class State { kStart, kReasoning, kContent };
+
+  void drain(Text& out);
+  bool drain_start();
+  bool drain_reasoning(Text& out);
+  void open();
+  void close(Text& out);
 
   Detokenizer detokenizer_;
-  std::optional<TokenId> open_, close_;
-  Place place_;
-  bool skip_breaks_;  // at the start of a thought, and of the answer after one
+  std::optional<TokenId> think_, think_end_;
+  State state_;
+  bool after_tag_;       // line ends that come now belong to the tag
+  std::string pending_;  // decoded, not given out yet
 };
 
 }  // namespace fathom::tokens

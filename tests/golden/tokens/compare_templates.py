@@ -7,6 +7,10 @@ Two kinds of cases: small templates that each use one construct (below), and rea
 chat_template of every tokenizer_config.json under FOLDER) with random conversations. A case agrees when both give the
 same text, or both refuse. Where fathom refuses what jinja2 runs, the construct is printed and counts as a difference.
 What jinja2 itself refuses (a template's raise_exception, for instance) must be refused, with whatever words.
+
+    compare_templates.py --write FILE
+
+writes the small cases with jinja2's answers (null: refused), for the unit test that reads them.
 """
 import argparse
 import json
@@ -219,7 +223,8 @@ def expected(env, case, as_strings):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tests", required=True, help="the built test_tokens")
+    parser.add_argument("--tests", help="the built test_tokens")
+    parser.add_argument("--write", help="write the small cases and jinja2's answers here, and stop")
     parser.add_argument("--templates", help="a folder with real templates")
     parser.add_argument("--rounds", type=int, default=20, help="random conversations for each real template")
     parser.add_argument("--seed", type=int, default=1)
@@ -231,6 +236,14 @@ def main():
     for template in [line for line in SMALL.split("\n") if line] + LONG:
         cases.append({"name": template, "template": template, "messages": chat, "tools": [], "extra": EXTRA,
                       "bos": "<s>", "eos": "</s>", "generation_prompt": True})
+    if args.write:
+        env = environment()
+        rows = [{"template": c["template"], "expected": expected(env, c, False)[0]} for c in cases]
+        document = {"messages": chat, "extra": EXTRA, "cases": rows}
+        pathlib.Path(args.write).write_text(json.dumps(document, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        return
+    if not args.tests:
+        parser.error("--tests is needed")
     real = real_templates(args.templates) if args.templates else {}
     for name, template in real.items():
         for _ in range(args.rounds):

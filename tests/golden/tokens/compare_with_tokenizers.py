@@ -8,6 +8,10 @@ file's vocabulary and merges and the pre-tokenizer that its name stands for (an 
 Texts are encoded twice: with control tokens (as the library always does), and without, where the library is given the
 same tokenizer with its control tokens taken out. Decoding, whole and token by token, is compared too.
 With --fathom, a few texts also go through `fathom tokenize`.
+
+    compare_with_tokenizers.py --write-pieces FILE
+
+writes how the library's pre-tokenizers cut the texts, for the unit test that reads them.
 """
 import argparse
 import json
@@ -100,6 +104,27 @@ GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|
 QWEN2 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
          r"|\s+(?!\S)|\s+")
 
+DEEPSEEK_V3 = ("[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+"
+               "| ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+")
+HAN_HANGUL = "[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+"
+DIGITS = pre_tokenizers.Digits(individual_digits=True)
+
+
+def ranges(text):
+    ends = [r.split("-") for r in text.split()]
+    return "".join(f"\\x{{{r[0]}}}-\\x{{{r[-1]}}}" for r in ends)
+
+
+LLM_PUNCTUATION = ranges("21-2F 3A-7E FF01-FF0F FF1A-FF5E 2018-201F 3000-3002")
+LLM_LETTERS = ranges(
+    "41-5A 61-7A B5 C0-D6 D8-F6 F8-1BA 1BC-1BF 1C4-293 295-2AF 370-373 376 377 37B-37D 37F 386 388-38A 38C 38E-3A1 "
+    "3A3-3F5 3F7-481 48A-52F 531-556 10A0-10C5 13A0-13F5 13F8-13FD 1C90-1CBA 1CBD-1CBF 1D00-1D2B 1D6B-1D77 1D79-1D9A "
+    "1E00-1F15 1F18-1F1D 1F20-1F45 1F48-1F4D 1F50-1F57 1F59 1F5B 1F5D 1F5F-1F7D 1F80-1FB4 1FB6-1FBC 1FBE 1FC2-1FC4 "
+    "1FC6-1FCC 1FD0-1FD3 1FD6-1FDB 1FE0-1FEC 1FF2-1FF4 1FF6-1FFC 2102 2107 210A-2113 2115 2119-211D 2124 2126 2128 "
+    "212A-212D 212F-2134 2139 213C-213F 2145-2149 214E 2183 2184 2C00-2C7B 2C7E-2CE4 2CEB-2CEE 2CF2 2CF3 A640-A66D "
+    "A680-A69B A722-A76F A771-A787 A78B-A78E AB70-ABBF FB00-FB06 FB13-FB17 FF21-FF3A FF41-FF5A 10400-1044F 104B0-104D3 "
+    "104D8-104FB 10C80-10CB2 10CC0-10CF2 118A0-118DF 1E900-1E943")
+
 
 def split(pattern):
     return pre_tokenizers.Split(Regex(pattern), "isolated")
@@ -115,6 +140,15 @@ def pre_tokenizer_of(name):
         return pre_tokenizers.ByteLevel(add_prefix_space=False), None, False
     if name in ("qwen2", "deepseek-r1-qwen"):
         return pre_tokenizers.Sequence([split(QWEN2), byte_level]), normalizers.NFC(), False
+    if name == "deepseek-v3":
+        parts = [r"\p{N}{1,3}", "[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+", DEEPSEEK_V3]
+        return pre_tokenizers.Sequence([split(p) for p in parts] + [byte_level]), None, False
+    if name == "deepseek-coder":
+        parts = [r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", HAN_HANGUL]
+        return pre_tokenizers.Sequence([split(p) for p in parts] + [DIGITS, byte_level]), None, False
+    if name == "deepseek-llm":
+        parts = [r"[\r\n]", r"\s?[" + LLM_LETTERS + "]+", r"\s?[" + LLM_PUNCTUATION + "]+", r"\s+$", HAN_HANGUL]
+        return pre_tokenizers.Sequence([split(p) for p in parts] + [DIGITS, byte_level]), None, False
     if name == "llama-bpe":
         return pre_tokenizers.Sequence([split(QWEN2.replace(r"\p{N}|", r"\p{N}{1,3}|", 1)), byte_level]), None, True
     sys.exit(f"no reference for the pre-tokenizer {name}")
@@ -153,6 +187,28 @@ def reference_from_json(path):
     kept = [t for t in spec["added_tokens"] if not is_control(t["content"], t["special"])]
     without = Tokenizer.from_str(json.dumps({**spec, "added_tokens": kept, "post_processor": None}))
     return with_control, without, added
+
+
+def write_gguf(folder, pre, path):
+    """A GGUF without weights: a tokenizer.json's vocabulary under another pre-tokenizer, with DeepSeek LLM's letters."""
+    import gguf
+
+    spec = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    tokens = dict((i, (t, 1)) for t, i in spec["model"]["vocab"].items())
+    for t in spec["added_tokens"]:
+        tokens[t["id"]] = (t["content"], 3 if t["special"] else 4)
+    for letter in "\u00f8\u00f6\u00fa\u00ff\u00f5\u00f7\u00fb\u00fd\u00c0\u00f9\u00c1\u00fe\u00fc":
+        tokens[max(tokens) + 1] = (letter, 4)
+    rows = [tokens.get(i, (f"[PAD{i}]", 5)) for i in range(max(tokens) + 1)]
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre(pre)
+    writer.add_token_list([t for t, _ in rows])
+    writer.add_token_types([k for _, k in rows])
+    writer.add_token_merges([m if isinstance(m, str) else " ".join(m) for m in spec["model"]["merges"]])
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
 
 
 def run_driver(tests, model, texts, control):
@@ -211,16 +267,46 @@ def compare(args, model, r):
     return bad
 
 
+def write_pieces(path, r):
+    texts = PHRASES + [random_text(r, []) for _ in range(60)]
+    out = {"texts": texts, "pieces": {}}
+    for name in ("deepseek-llm", "deepseek-coder", "deepseek-v3", "qwen2", "llama-bpe", "smollm", "gpt-2"):
+        pre, normalizer, _ = pre_tokenizer_of(name)
+        rows = []
+        for text in texts:
+            text = normalizer.normalize_str(text) if normalizer else text
+            # Pieces come in the byte alphabet; their ends in the text are what counts.
+            rows.append([end for _, (_, end) in pre.pre_tokenize_str(text)])
+        out["pieces"][name] = rows
+    pathlib.Path(path).write_text(json.dumps(out, ensure_ascii=True) + "\n", encoding="utf-8")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--tests", required=True, help="the built test_tokens")
+    parser.add_argument("--tests", help="the built test_tokens")
+    parser.add_argument("--write-pieces", help="write the pieces of some texts here, and stop")
     parser.add_argument("--fathom", help="the built fathom")
     parser.add_argument("--texts", type=int, default=400, help="random texts for each model")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("models", nargs="+")
+    parser.add_argument("--pre", help="compare GGUF files made of each MODEL's vocabulary and these pre-tokenizers (a,b,...)")
+    parser.add_argument("models", nargs="*")
     args = parser.parse_args()
     r = random.Random(args.seed)
-    sys.exit(1 if sum(compare(args, model, r) for model in args.models) else 0)
+    if args.write_pieces:
+        return write_pieces(args.write_pieces, r)
+    if not args.tests:
+        parser.error("--tests is needed")
+    bad = 0
+    for model in args.models:
+        if not args.pre:
+            bad += compare(args, model, r)
+            continue
+        for pre in args.pre.split(","):
+            with tempfile.TemporaryDirectory() as folder:
+                path = os.path.join(folder, f"{pre}.gguf")
+                write_gguf(pathlib.Path(model), pre, path)
+                bad += compare(args, path, r)
+    sys.exit(1 if bad else 0)
 
 
 if __name__ == "__main__":
