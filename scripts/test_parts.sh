@@ -2,7 +2,7 @@
 # repository, not run. A part is a function part_NAME whose output ends with "N passed, N failed"; a new test program is
 # named here once, and from then on its absence is a failure.
 
-parts=(text layers unit server page run fuzz)
+parts=(text layers unit server chat page run fuzz)
 long_parts=(unit_asan unit_tsan fuzz_long)
 
 fuzz_seconds=12         # of each reader, in the short form
@@ -14,11 +14,18 @@ part_layers() { python3 scripts/check_layers.py; }
 
 part_unit() { unit_tests test; }
 
-# The program as a whole, with the default model: its server over HTTP, its page in Chromium, ./run itself.
+# The program as a whole, with the default model: its server over HTTP, its chat at a terminal, its page in
+# Chromium, ./run itself.
 part_server() {
   local model
   model=$(scripts/fetch_default_model.sh) && scripts/build.sh test fathom || return
   python3 tests/e2e/server_test.py build/test/fathom "$model"
+}
+
+part_chat() {
+  local model
+  model=$(scripts/fetch_default_model.sh) && scripts/build.sh test fathom || return
+  python3 tests/e2e/chat_terminal_test.py build/test/fathom "$model"
 }
 
 part_page() {
