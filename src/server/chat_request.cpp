@@ -160,14 +160,6 @@ ApiResult<std::vector<tokens::Message>> read_messages(const Json& body) {
     return std::unexpected(bad_messages("messages: expected an array of at least one message"));
   auto messages = tokens::messages_from_json(*found);
   if (!messages) return std::unexpected(bad_messages(messages.error().message));
-  for (std::size_t i = 0; i < messages->size(); ++i) {
-    const tokens::Message& message = (*messages)[i];
-    if (message.prefix && (i + 1 != messages->size() || message.role != "assistant"))
-      return std::unexpected(
-          bad_messages(fmt::format("messages[{}].prefix: only the last message can be continued, and only the "
-                                   "assistant's",
-                                   i)));
-  }
   return std::move(*messages);
 }
 
@@ -199,7 +191,6 @@ ApiResult<ChatRequest> read_chat_request(const Json& body, const engine::LoadedM
   auto render = read_render_options(body, model);
   if (!render) return std::unexpected(render.error());
   request.render = std::move(*render);
-  request.render.generation_prompt = !request.messages.back().prefix;
   return request;
 }
 

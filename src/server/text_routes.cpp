@@ -30,9 +30,8 @@ ApiError wrong(std::string param, std::string_view expected) {
 ApiResult<tokens::Prompt> rendered(const TextCall& call) {
   const auto messages = read_messages(call.body);
   if (!messages) return std::unexpected(messages.error());
-  auto options = read_render_options(call.body, *call.model);
+  const auto options = read_render_options(call.body, *call.model);
   if (!options) return std::unexpected(options.error());
-  options->generation_prompt = !messages->back().prefix;
   auto result = call.model->chat_template().render(*messages, *options);
   if (!result) {
     return std::unexpected(

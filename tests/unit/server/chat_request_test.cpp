@@ -40,7 +40,6 @@ TEST_F(ChatRequestTest, DefaultsAreTheModels) {
   EXPECT_EQ(request->choices, 1);
   EXPECT_FALSE(request->stream);
   EXPECT_FALSE(request->seed);
-  EXPECT_TRUE(request->render.generation_prompt);
   EXPECT_FALSE(request->render.thinking);
 }
 
@@ -155,16 +154,6 @@ TEST_F(ChatRequestTest, MessagesAreNeededAndNamedWhereTheyAreWrong) {
   expect_refused(R"({"messages":[{"content":"x"}]})", 400, "messages");
   expect_refused(R"({"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"x"}}]}]})", 400,
                  "messages");
-}
-
-TEST_F(ChatRequestTest, APrefixIsTheLastMessageAndTheAssistants) {
-  const auto request =
-      read(R"({"messages":[{"role":"user","content":"x"},{"role":"assistant","content":"y","prefix":true}]})");
-  ASSERT_TRUE(request) << request.error().message;
-  EXPECT_FALSE(request->render.generation_prompt);
-  expect_refused(R"({"messages":[{"role":"assistant","content":"y","prefix":true},{"role":"user","content":"x"}]})",
-                 400, "messages");
-  expect_refused(R"({"messages":[{"role":"user","content":"x","prefix":true}]})", 400, "messages");
 }
 
 TEST(ReadBody, OnlyAnObjectOfBoundedDepth) {

@@ -142,6 +142,15 @@ TEST_F(RouterTest, TheTemplateIsApplied) {
   EXPECT_EQ(ask_json(request("POST", "/apply-template",
                              R"({"messages":[{"role":"user","content":"Hi"}],"thinking":{"type":"enabled"}})"))["prompt"],
             "[user] Hi\n[assistant] <think>");
+  EXPECT_EQ(ask_json(request("POST", "/apply-template",
+                             R"({"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"He",)"
+                             R"("prefix":true}]})"))["prompt"],
+            "[user] Hi\n[assistant] He");
+  EXPECT_EQ(ask(request("POST", "/apply-template",
+                        R"({"messages":[{"role":"assistant","content":"He","prefix":true},)"
+                        R"({"role":"user","content":"Hi"}]})"))
+                .status,
+            400);
   EXPECT_EQ(ask(request("POST", "/apply-template", "{}")).status, 400);
 }
 
