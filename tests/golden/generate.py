@@ -35,6 +35,7 @@ from reference import Reference
 
 AGREEMENT = 1e-5       # with transformers, of the logits' deviation; or twice what fp32 rounding alone does to the case
 CONDITION = 2e-5       # how far fp32 rounding alone may move a case; the check's 1e-4 must stand well above it
+INT8_ERROR = 0.25      # most that 8-bit activations may move a case: a wrong formula moves it by one and more
 COMMITTED_ROWS = 7
 
 
@@ -131,6 +132,10 @@ def make_case(out, case, sources, committed):
     condition = relative_error(rounding.logits, result.logits)
     if result.mtp_logits is not None:
         condition = max(condition, relative_error(rounding.mtp_logits, result.mtp_logits))
+    in_blocks = [name for name, value in weights.items() if getattr(value, "blocks", False)]
+    int8 = 0.0
+    if in_blocks:
+        int8 = relative_error(Reference(config, weights, eight_bit=in_blocks)(ids).logits, result.logits)
     agreement = None
     if not case.differs:
         peer_config = config if case.form == "directory" else case.config  # transformers reads config.json's words only
@@ -142,22 +147,23 @@ def make_case(out, case, sources, committed):
     size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
     said = f"{agreement:.1e}" if agreement is not None else f"not compared: {case.differs}"
     print(f"{case.name:28} {size / 1024:7.0f} KB  fp32 rounding {condition:.1e}  margin {margin:7.4f}  "
-          f"mean top p {top:.2f}  transformers {said}", flush=True)
+          f"mean top p {top:.2f}  int8 {int8:.1e}  transformers {said}", flush=True)
+    if int8 > INT8_ERROR:
+        raise RuntimeError(f"{case.name}: 8-bit activations move the logits by {int8:.2f}; such a bound hides bugs")
     if condition > CONDITION:
         raise RuntimeError(f"{case.name}: fp32 rounding alone moves the logits by {condition:.1e}; choose another seed")
     if agreement is not None and agreement > max(AGREEMENT, 2 * condition):
         raise RuntimeError(f"{case.name}: transformers differs by {agreement:.1e} of the logits' deviation")
-    blocks = case.storage in ("blocks", "mixed") or case.storage.startswith("q")
     return {"name": case.name, "path": str(path.relative_to(out)), "tokens": f"{case.name}/tokens.txt",
             "expected": f"{case.name}/expected.safetensors", "architecture": case.config["model_type"],
             "latent_attention": bool(case.config.get("kv_lora_rank")), "mtp": result.mtp_logits is not None,
-            "weights": "blocks" if blocks else case.storage, "layers": config["num_hidden_layers"], "length": len(ids),
-            "fp32_rounding": float(f"{condition:.1e}"), "notes": case.notes}
+            "weights": case.storage, "layers": config["num_hidden_layers"], "length": len(ids),
+            "fp32_rounding": float(f"{condition:.1e}"), "int8_error": float(f"{int8:.1e}"), "notes": case.notes}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "data")
+    parser.add_argument("--out", type=Path, help="default with --committed: data, beside this program")
     parser.add_argument("--cases", help="only these, separated by commas")
     parser.add_argument("--committed", action="store_true", help="the small set that lies in the repository")
     parser.add_argument("--list", action="store_true")
@@ -168,9 +174,14 @@ def main():
         for case in chosen:
             print(f"{case.name:28} {case.notes}")
         return
+    if not options.out:
+        if not options.committed:
+            sys.exit("--out DIR is needed: all cases take about 15 MB (--committed makes the repository's)")
+        options.out = Path(__file__).parent / "data"
     if options.cases and len(chosen) != len(set(options.cases.split(","))):
         sys.exit(f"--cases {options.cases}: not all of these are cases; see --list")
     torch.set_grad_enabled(False)
+    torch.set_num_threads(1)  # sums in one order, whatever the machine
     sources = {case.name: case for case in DIRECTORIES}
     options.out.mkdir(parents=True, exist_ok=True)
     made = [make_case(options.out, case, sources, options.committed) for case in chosen]

@@ -1,6 +1,7 @@
 """Writes and reads GGUF files: names, metadata and the three layouts of latent attention, as in the wild.
 
-Reading gives (config, weights) in config.json's words and Hugging Face's names, float32, as checkpoints.py does.
+Reading gives (config, weights) in config.json's words and Hugging Face's names, float32, as checkpoints.py does; a
+weight that blocks hold bears the attribute `blocks`.
 """
 import math
 
@@ -261,45 +262,51 @@ def read_expert_config(get, tensors):
 def read_gguf(path):
     """path: the file, or the first of its parts."""
     parts = sorted(path.parent.glob(path.name.replace("-00001-of-", "-*-of-"))) if "-00001-of-" in path.name else [path]
-    fields, tensors = {}, {}
+    fields, tensors, blocks = {}, {}, set()
     for part in parts:
         reader = gguf.GGUFReader(part)
         fields |= {key: field.contents() for key, field in reader.fields.items() if key not in fields}
         for tensor in reader.tensors:
             shape = tuple(int(n) for n in reversed(tensor.shape))
+            if gguf.GGML_QUANT_SIZES[tensor.tensor_type][0] > 1:
+                blocks.add(tensor.name)
             tensors[tensor.name] = gguf.dequantize(tensor.data, tensor.tensor_type).astype(np.float32).reshape(shape)
     config = read_config(fields, tensors)
-    return config, {name: torch.from_numpy(np.ascontiguousarray(value))
-                    for name, value in hugging_face_tensors(config, fields["general.architecture"], tensors)}
+    weights = {}
+    for source, name, value in hugging_face_tensors(config, fields["general.architecture"], tensors):
+        weights[name] = torch.from_numpy(np.ascontiguousarray(value))
+        weights[name].blocks = source in blocks
+    return config, weights
 
 
 def hugging_face_tensors(config, architecture, tensors):
+    """(name in the file, Hugging Face's name, array)"""
     top, block = ({short: name for name, short in table.items()} for table in (TOP, BLOCK))
     for name, value in tensors.items():
         stem, kind = name.rsplit(".", 1)
         if stem == "rope_freqs":
-            yield "rope_freqs", value
+            yield name, "rope_freqs", value
             continue
         if stem in top:
-            yield f"{top[stem]}.{kind}", value
+            yield name, f"{top[stem]}.{kind}", value
             continue
         _, number, part = stem.split(".", 2)
         prefix = f"model.layers.{number}."
         if part == "exp_probs_b":
-            yield prefix + BIAS, value
+            yield name, prefix + BIAS, value
         elif part.endswith("_exps"):
             which = block[part.removesuffix("_exps")].removeprefix("mlp.")
             for expert, matrix in enumerate(value):
-                yield f"{prefix}mlp.experts.{expert}.{which}.weight", matrix
+                yield name, f"{prefix}mlp.experts.{expert}.{which}.weight", matrix
         elif part == "attn_v_b":
             continue
         elif part == "attn_k_b":
             v = tensors[f"blk.{number}.attn_v_b.weight"]
-            yield prefix + "self_attn.kv_b_proj.weight", joined_kv_b(config, value, v)
+            yield name, prefix + "self_attn.kv_b_proj.weight", joined_kv_b(config, value, v)
         else:
             if architecture in PERMUTED and part in ("attn_q", "attn_k"):
                 value = unpermute(value, config["num_attention_heads" if part == "attn_q" else "num_key_value_heads"])
-            yield f"{prefix}{block[part]}.{kind}", value
+            yield name, f"{prefix}{block[part]}.{kind}", value
 
 
 def joined_kv_b(config, k, v):

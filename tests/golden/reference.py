@@ -32,8 +32,20 @@ def rms_norm(x, weight, eps):
     return weight * (x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + eps))
 
 
+def linear(x, weight):
+    """x W^T; where the weight is marked, x is first rounded as fast products with block formats round it."""
+    return (eight_bit(x) if getattr(weight, "eight_bit", False) else x) @ weight.T
+
+
+def eight_bit(x):
+    """To 127 steps either side of zero, one scale for each 32 neighbours: what it costs to multiply in 8 bits."""
+    groups = torch.nn.functional.pad(x, (0, -x.shape[-1] % 32)).unflatten(-1, (-1, 32))
+    step = groups.abs().amax(-1, keepdim=True).clamp_min(1e-30) / 127
+    return ((groups / step).round() * step).flatten(-2)[..., : x.shape[-1]]
+
+
 def swiglu(x, gate, up, down):
-    return (torch.nn.functional.silu(x @ gate.T) * (x @ up.T)) @ down.T
+    return linear(torch.nn.functional.silu(linear(x, gate)) * linear(x, up), down)
 
 
 def yarn_magnitude(factor, mscale):
@@ -141,12 +153,15 @@ class Reference:
     """A model from a configuration in config.json's words and weights [out, in] under Hugging Face's names.
 
     `angles` is the dtype of the rotary angles before their cosine is taken: float64, or float32 to follow transformers,
-    whose angles carry an error of up to 3e-5 rad at position 600.
+    whose angles carry an error of up to 3e-5 rad at position 600. Products with the weights named in `eight_bit` round
+    their activations to 8 bits; never kv_b, whose two forms must agree.
     """
 
-    def __init__(self, config, weights, dtype=torch.float64, angles=torch.float64):
+    def __init__(self, config, weights, dtype=torch.float64, angles=torch.float64, eight_bit=()):
         self.config, self.dtype, self.angle_dtype = config, dtype, angles
-        self.weights = {name: value.to(dtype) for name, value in weights.items()}
+        self.weights = {name: value.to(dtype).clone() for name, value in weights.items()}
+        for name in eight_bit:
+            self.weights[name].eight_bit = "kv_b_proj" not in name
         self.kind = config["model_type"]
         self.latent = bool(config.get("kv_lora_rank"))
 
@@ -160,7 +175,7 @@ class Reference:
             hidden.append(h)
         result.hidden = torch.stack(hidden)
         h = rms_norm(h, self.weights["model.norm.weight"], self.eps)
-        result.logits = h @ self.head().T
+        result.logits = linear(h, self.head())
         if mtp and config.get("num_nextn_predict_layers"):
             self.predict_next(ids, h, result)
         return result
@@ -183,8 +198,8 @@ class Reference:
         head = self.head() if head is None else head
         pair = torch.cat((rms_norm(embedding[ids[1:]], own("enorm"), self.eps),
                           rms_norm(normed[:-1], own("hnorm"), self.eps)), dim=-1)
-        result.mtp_hidden = self.layer(number, pair @ own("eh_proj").T, result.margins)
-        result.mtp_logits = rms_norm(result.mtp_hidden, own("shared_head.norm"), self.eps) @ head.T
+        result.mtp_hidden = self.layer(number, linear(pair, own("eh_proj")), result.margins)
+        result.mtp_logits = linear(rms_norm(result.mtp_hidden, own("shared_head.norm"), self.eps), head)
 
     def layer(self, number, h, margins):
         def weight(name, kind="weight"):
@@ -212,7 +227,7 @@ class Reference:
         kv_heads = config.get("num_key_value_heads") or heads
         width = config.get("head_dim") or config["hidden_size"] // heads
         def project(name, count):
-            y, bias = x @ weight(f"self_attn.{name}").T, weight(f"self_attn.{name}", "bias")
+            y, bias = linear(x, weight(f"self_attn.{name}")), weight(f"self_attn.{name}", "bias")
             return (y if bias is None else y + bias).view(tokens, count, width).transpose(0, 1)
         q, k, v = project("q_proj", heads), project("k_proj", kv_heads), project("v_proj", kv_heads)
         if self.kind == "qwen3":
@@ -220,7 +235,7 @@ class Reference:
         cos, sin = self.angles(width, tokens)
         q, k = rotate(q, cos, sin, interleaved=False), rotate(k, cos, sin, interleaved=False)
         k, v = (y.repeat_interleave(heads // kv_heads, dim=0) for y in (k, v))
-        out = causal_attention(q, k, v, width ** -0.5) @ weight("self_attn.o_proj").T
+        out = linear(causal_attention(q, k, v, width ** -0.5), weight("self_attn.o_proj"))
         bias = weight("self_attn.o_proj", "bias")
         return out if bias is None else out + bias
 
@@ -229,22 +244,22 @@ class Reference:
         nope, rope = config["qk_nope_head_dim"], config["qk_rope_head_dim"]
         rank, value = config["kv_lora_rank"], config["v_head_dim"]
         if config.get("q_lora_rank"):
-            qa = rms_norm(x @ weight("self_attn.q_a_proj").T, weight("self_attn.q_a_layernorm"), LATENT_EPS)
-            q = qa @ weight("self_attn.q_b_proj").T
+            qa = rms_norm(linear(x, weight("self_attn.q_a_proj")), weight("self_attn.q_a_layernorm"), LATENT_EPS)
+            q = linear(qa, weight("self_attn.q_b_proj"))
         else:
-            q = x @ weight("self_attn.q_proj").T
+            q = linear(x, weight("self_attn.q_proj"))
         q_nope, q_rope = q.view(tokens, heads, nope + rope).transpose(0, 1).split((nope, rope), dim=-1)
-        latent, k_rope = (x @ weight("self_attn.kv_a_proj_with_mqa").T).split((rank, rope), dim=-1)
+        latent, k_rope = linear(x, weight("self_attn.kv_a_proj_with_mqa")).split((rank, rope), dim=-1)
         latent = rms_norm(latent, weight("self_attn.kv_a_layernorm"), LATENT_EPS)
         cos, sin = self.angles(rope, tokens)
         q_rope, k_rope = rotate(q_rope, cos, sin, interleaved=True), rotate(k_rope, cos, sin, interleaved=True)
-        expanded = (latent @ weight("self_attn.kv_b_proj").T).view(tokens, heads, nope + value).transpose(0, 1)
+        expanded = linear(latent, weight("self_attn.kv_b_proj")).view(tokens, heads, nope + value).transpose(0, 1)
         k_nope, v = expanded.split((nope, value), dim=-1)
         scaling = rope_scaling(config)
         m = yarn_magnitude(float(scaling.get("factor", 1.0)), scaling.get("mscale_all_dim") or 0.0)
         q = torch.cat((q_nope, q_rope), dim=-1)
         k = torch.cat((k_nope, k_rope.expand(heads, tokens, rope)), dim=-1)
-        return causal_attention(q, k, v, (nope + rope) ** -0.5 * m * m) @ weight("self_attn.o_proj").T
+        return linear(causal_attention(q, k, v, (nope + rope) ** -0.5 * m * m), weight("self_attn.o_proj"))
 
     def dense(self, weight, name, x):
         return swiglu(x, *(weight(f"{name}.{part}_proj") for part in ("gate", "up", "down")))
