@@ -213,7 +213,14 @@ void BatchEngine::loop(std::stop_token stop) {
     run_step();
     retire();
   }
+  // Whoever still waits is told.
+  {
+    const std::scoped_lock lock(mutex_);
+    for (auto& s : submitted_) running_.push_back(std::move(s));
+    submitted_.clear();
+  }
   for (auto& s : waiting_) running_.push_back(std::move(s));
+  waiting_.clear();
   for (auto& s : running_) s->cancelled = true;
   retire();
 }

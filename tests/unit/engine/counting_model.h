@@ -4,7 +4,8 @@
 
 #include <gtest/gtest.h>
 
-#include <cstring>
+#include <chrono>
+#include <thread>
 
 #include "model/model.h"
 
@@ -14,13 +15,15 @@ class CountingModel final : public model::Model {
  public:
   static constexpr std::int64_t kVocabulary = 50;
 
-  explicit CountingModel(std::int64_t context = 4096)
-      : Model({.vocabulary = kVocabulary, .dim = 4, .layers = 1, .heads = 1, .kv_heads = 1, .head_dim = 4, .context = context}) {}
+  // pause: how long a step takes, so that a test can act in the middle of a run.
+  explicit CountingModel(std::chrono::microseconds pause, std::int64_t context = 4096)
+      : Model({.vocabulary = kVocabulary, .dim = 4, .layers = 1, .heads = 1, .kv_heads = 1, .head_dim = 4, .context = context}), pause_(pause) {}
 
   std::vector<weights::TensorSpec> describe() override { return {}; }
   std::vector<model::CachePlane> cache_planes() const override { return {{.heads = 1, .width = 2}}; }
 
   void forward(model::Step& step) const override {
+    std::this_thread::sleep_for(pause_);
     std::int64_t wanted = 0;
     for (const auto& row : step.row_list()) wanted += row.logits ? 1 : 0;
     float* logits = step.floats(wanted, kVocabulary);
@@ -39,6 +42,9 @@ class CountingModel final : public model::Model {
       logits += kVocabulary;
     }
   }
+
+ private:
+  std::chrono::microseconds pause_;
 };
 
 }  // namespace fathom::engine
