@@ -19,7 +19,6 @@ import argparse
 import json
 import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +30,7 @@ import gguf_files
 import vocabulary
 import weights as random_weights
 from cases import CASES, DIRECTORIES, LONG
+from peers import load_in_transformers
 from reference import Reference
 
 AGREEMENT = 1e-5       # with transformers, of the logits' deviation; or twice what fp32 rounding alone does to the case
@@ -62,28 +62,6 @@ def kept_rows(count, committed):
 
 def relative_error(value, expected):
     return float((value.double() - expected.double()).abs().max() / expected.double().std())
-
-
-def transformers_logits(config, model, ids):
-    """The same weights through transformers: written out in fp32, read by AutoModelForCausalLM."""
-    from transformers import AutoModelForCausalLM, logging
-    logging.disable_progress_bar()
-    last = f"model.layers.{config['num_hidden_layers']}."
-    with tempfile.TemporaryDirectory() as folder:
-        plain = {k: v for k, v in config.items() if k != "quantization_config" and not k.startswith("fathom_")}
-        plain |= {"num_nextn_predict_layers": 0, "torch_dtype": "float32",
-                  "architectures": [checkpoints.ARCHITECTURES[config["model_type"]]], "hidden_act": "silu"}
-        (Path(folder) / "config.json").write_text(json.dumps(plain))
-        kept = {k: v.float().contiguous() for k, v in model.weights.items()
-                if k != "rope_freqs" and not k.startswith(last)}
-        save_file(kept, Path(folder) / "model.safetensors", metadata={"format": "pt"})
-        peer, loading = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager",
-                                                             experts_implementation="eager", output_loading_info=True)
-        wrong = [k for k in loading["missing_keys"] if "lm_head" not in k or not config.get("tie_word_embeddings")]
-        if wrong or loading["unexpected_keys"]:
-            raise RuntimeError(f"transformers did not take the weights: {wrong} {loading['unexpected_keys']}")
-        with torch.no_grad():
-            return peer.eval()(torch.tensor([ids])).logits[0]
 
 
 def write_model(folder, case, sources):
@@ -140,7 +118,8 @@ def make_case(out, case, sources, committed):
     if not case.differs:
         peer_config = config if case.form == "directory" else case.config  # transformers reads config.json's words only
         ours = Reference(config, weights, angles=torch.float32)(ids).logits
-        agreement = relative_error(transformers_logits(peer_config, model, ids), ours)
+        peer = load_in_transformers(peer_config, weights)
+        agreement = relative_error(peer(torch.tensor([ids])).logits[0], ours)
     write_expected(folder, ids, result, committed)
     margin = min([float(m.min()) for m in result.margins], default=float("inf"))
     top = result.logits.softmax(-1).max(-1).values.mean()
