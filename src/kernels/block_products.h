@@ -86,23 +86,53 @@ void pack(const float* x, std::int64_t n, std::byte* out) {
   }
 }
 
-// Chunk c of a row. A last chunk that the row does not fill (formats of 32 elements only) is completed with zero blocks,
-// which meet activations that are zero too.
+// Where a row's chunks are. `end` is where the tensor ends, up to which a kernel may read.
 template <class V, class Format>
-inline void unpack_chunk(const std::uint8_t* row, std::int64_t c, std::int64_t n, Unpacked<V>& out) {
-  constexpr std::int64_t kElements = PackedChunk<V>::kElements;
-  if (Format::kBlockElements > 32 || (c + 1) * kElements <= n) {
-    Format::unpack(row, c, out);
-    return;
+struct RowChunks {
+  static constexpr std::int64_t kElements = PackedChunk<V>::kElements;
+  static constexpr std::int64_t kBytes = kElements * Format::kBlockBytes / Format::kBlockElements;
+  const std::uint8_t* row;
+  std::int64_t n;
+  const std::uint8_t* end;
+
+  // A last chunk that the row does not fill (formats of 32 elements only) runs on into the next row, whose codes meet
+  // activations of zero and whose scales are put out here; in the tensor's last row, zero blocks are put behind it.
+  [[gnu::always_inline]] void unpack(std::int64_t c, Unpacked<V>& out) const {
+    if (Format::kBlockElements > 32 || (c + 1) * kElements <= n) {
+      Format::unpack(row, c, out);
+      return;
+    }
+    unpack_last(c, out);
   }
-  if constexpr (Format::kBlockElements == 32) {
-    constexpr std::int64_t kChunkBytes = kElements / 32 * Format::kBlockBytes;
-    alignas(64) std::uint8_t blocks[kChunkBytes];
-    const std::int64_t bytes = (n - c * kElements) / 32 * Format::kBlockBytes;
-    __builtin_memset(blocks, 0, sizeof blocks);
-    __builtin_memcpy(blocks, row + c * kChunkBytes, static_cast<std::size_t>(bytes));
-    Format::unpack(blocks, 0, out);
+  // Bytes that lie kAhead further on than chunk c's, into the second-level cache.
+  [[gnu::always_inline]] void prefetch(std::int64_t c) const {
+    constexpr std::int64_t kAhead = 1024;
+#pragma GCC unroll 8
+    for (std::int64_t b = 0; b < kBytes; b += 64) __builtin_prefetch(row + c * kBytes + kAhead + b, 0, 2);
   }
+
+ private:
+  void unpack_last(std::int64_t c, Unpacked<V>& out) const {
+    if constexpr (Format::kBlockElements == 32) {
+      const std::int64_t blocks = (n - c * kElements) / 32;
+      if (row + (c + 1) * kBytes <= end) {
+        Format::unpack(row, c, out);
+      } else {
+        alignas(64) std::uint8_t copy[kBytes];
+        __builtin_memset(copy, 0, sizeof copy);
+        __builtin_memcpy(copy, row + c * kBytes, static_cast<std::size_t>(blocks * Format::kBlockBytes));
+        Format::unpack(copy, 0, out);
+      }
+      out.scale = V::first_blocks(out.scale, blocks);
+      if (Format::kHasMin) out.min = V::first_blocks(out.min, blocks);
+    }
+  }
+};
+
+template <class V, class Format>
+inline RowChunks<V, Format> chunks_at(const WeightView& w, std::int64_t row) {
+  const auto* end = reinterpret_cast<const std::uint8_t*>(w.at(w.rows, 0));
+  return {reinterpret_cast<const std::uint8_t*>(w.at(row, 0)), w.cols, end};
 }
 
 // One chunk of kRows rows times one token's activations.
@@ -122,33 +152,40 @@ template <class V, class Format, int kRows>
 }
 
 constexpr std::int64_t kBlockTile = 64;  // tokens that share unpacked rows; their sums are 16 KB of first-level cache
+constexpr int kTokensAhead = 2;          // a token's packed chunk is fetched from the second level this early
 
-// What one call of the inner loops works on.
+// What one call of the inner loops works on: the packed rows of its tokens, the last repeated for those ahead of it.
 template <class V>
 struct Tile {
-  const PackedChunk<V>* x[kBlockTile];  // packed row of each token
+  const PackedChunk<V>* x[kBlockTile + kTokensAhead];
   std::int64_t first, tokens;
 };
 
+// Which outputs are computed together: o, o + apart, o + 2 apart ... With few tokens the weights come from memory, and
+// rows far apart are as many long streams, which the hardware's prefetcher follows better than one; with many tokens the
+// outputs of neighbouring rows are stored together.
+struct RowGroup {
+  std::int64_t o, apart;
+};
+
 template <class V, int kRows>
-void put_rows(const LinearArgs& args, std::int64_t token, std::int64_t o, const typename V::F* acc) {
-  if constexpr (kRows == 4) {
-    put_outputs(args, token, o, 4, V::sum4(acc[0], acc[1], acc[2], acc[3]));
-  } else if constexpr (kRows == 2) {
-    put_outputs(args, token, o, 2, V::sum4(acc[0], acc[1], acc[0], acc[1]));
-  } else {
-    put_outputs(args, token, o, 1, V::sum4(acc[0], acc[0], acc[0], acc[0]));
-  }
+void put_rows(const LinearArgs& args, std::int64_t token, RowGroup group, const typename V::F* acc) {
+  static_assert(kRows == 1 || kRows == 2 || kRows == 4);
+  const __m128 sums = V::sum4(acc[0], acc[kRows > 1 ? 1 : 0], acc[kRows > 2 ? 2 : 0], acc[kRows > 2 ? 3 : 0]);
+  if (group.apart == 1) return put_outputs(args, token, group.o, kRows, sums);
+  float each[4];
+  _mm_storeu_ps(each, sums);
+  for (int r = 0; r < kRows; ++r) put_outputs(args, token, group.o + r * group.apart, 1, _mm_set_ss(each[r]));
 }
 
-// kRows outputs from o on for one token: each chunk is used as soon as it is unpacked.
+// kRows outputs for one token: each chunk is used as soon as it is unpacked.
 template <class V, class Format, int kRows>
-void multiply_one(const LinearArgs& args, const WeightView& w, std::int64_t o, const Tile<V>& tile) {
-  const std::uint8_t* rows[kRows];
+void multiply_one(const LinearArgs& args, const WeightView& w, RowGroup group, const Tile<V>& tile) {
+  RowChunks<V, Format> rows[kRows];
   typename V::F acc[kRows];
 #pragma GCC unroll 4
   for (int r = 0; r < kRows; ++r) {
-    rows[r] = reinterpret_cast<const std::uint8_t*>(w.at(o + r, 0));
+    rows[r] = chunks_at<V, Format>(w, group.o + r * group.apart);
     acc[r] = V::zero();
   }
   const std::int64_t chunks = chunks_of<V>(w.cols);
@@ -156,54 +193,77 @@ void multiply_one(const LinearArgs& args, const WeightView& w, std::int64_t o, c
 #pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) {
       Unpacked<V> u;
-      unpack_chunk<V, Format>(rows[r], c, w.cols, u);
+      rows[r].prefetch(c);
+      rows[r].unpack(c, u);
       add_chunk<V, Format, 1>(&u, tile.x[0][c], acc + r);
     }
   }
-  put_rows<V, kRows>(args, tile.first, o, acc);
+  put_rows<V, kRows>(args, tile.first, group, acc);
 }
 
-// kRows outputs from o on for all tokens of the tile: a chunk of the rows stays in registers while the tokens pass by.
+// kRows outputs for all tokens of the tile: a chunk of the rows stays in registers while the tokens pass by.
 template <class V, class Format, int kRows>
-void multiply_many(const LinearArgs& args, const WeightView& w, std::int64_t o, const Tile<V>& tile) {
+void multiply_many(const LinearArgs& args, const WeightView& w, RowGroup group, const Tile<V>& tile) {
   typename V::F acc[kBlockTile][kRows];
-  const std::uint8_t* rows[kRows];
-  for (int r = 0; r < kRows; ++r) rows[r] = reinterpret_cast<const std::uint8_t*>(w.at(o + r, 0));
+  RowChunks<V, Format> rows[kRows];
+  for (int r = 0; r < kRows; ++r) rows[r] = chunks_at<V, Format>(w, group.o + r * group.apart);
   for (std::int64_t t = 0; t < tile.tokens; ++t)
     for (int r = 0; r < kRows; ++r) acc[t][r] = V::zero();
   const std::int64_t chunks = chunks_of<V>(w.cols);
   for (std::int64_t c = 0; c < chunks; ++c) {
     Unpacked<V> u[kRows];
 #pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r) unpack_chunk<V, Format>(rows[r], c, w.cols, u[r]);
-    for (std::int64_t t = 0; t < tile.tokens; ++t) add_chunk<V, Format, kRows>(u, tile.x[t][c], acc[t]);
+    for (int r = 0; r < kRows; ++r) {
+      rows[r].prefetch(c);
+      rows[r].unpack(c, u[r]);
+    }
+    for (std::int64_t t = 0; t < tile.tokens; ++t) {
+      const auto* ahead = reinterpret_cast<const char*>(tile.x[t + kTokensAhead] + c);
+#pragma GCC unroll 8
+      for (std::size_t b = 0; b < sizeof(PackedChunk<V>); b += 64) __builtin_prefetch(ahead + b);
+      add_chunk<V, Format, kRows>(u, tile.x[t][c], acc[t]);
+    }
   }
-  for (std::int64_t t = 0; t < tile.tokens; ++t) put_rows<V, kRows>(args, tile.first + t, o, acc[t]);
+  for (std::int64_t t = 0; t < tile.tokens; ++t) put_rows<V, kRows>(args, tile.first + t, group, acc[t]);
 }
 
 template <class V, class Format, int kRows>
-void multiply(const LinearArgs& args, const WeightView& w, std::int64_t o, const Tile<V>& tile) {
+void multiply(const LinearArgs& args, const WeightView& w, RowGroup group, const Tile<V>& tile) {
   if (tile.tokens == 1) {
-    multiply_one<V, Format, kRows>(args, w, o, tile);
+    multiply_one<V, Format, kRows>(args, w, group, tile);
   } else {
-    multiply_many<V, Format, kRows>(args, w, o, tile);
+    multiply_many<V, Format, kRows>(args, w, group, tile);
   }
 }
 
+template <class V>
+void find_tokens(const LinearArgs& args, Tile<V>& tile) {
+  for (std::int64_t t = 0; t < tile.tokens; ++t) {
+    const std::int64_t row = args.gather ? args.gather[tile.first + t] : tile.first + t;
+    const std::byte* packed = args.in.packed + static_cast<std::size_t>(row) * args.in.packed_stride;
+    tile.x[t] = reinterpret_cast<const PackedChunk<V>*>(packed);
+  }
+  for (int k = 0; k < kTokensAhead; ++k) tile.x[tile.tokens + k] = tile.x[tile.tokens - 1];
+}
+
+constexpr std::int64_t kFewTokens = 8;  // up to here the weights' way from memory is what takes the time
+
 template <class V, class Format>
 void linear_blocks(const LinearArgs& args) {
+  constexpr int kRows = V::kBlockRows;
   const WeightView w = view(*args.weight, nullptr);
+  const std::int64_t groups = (args.end - args.begin) / kRows;
   Tile<V> tile;
   for (tile.first = 0; tile.first < args.tokens; tile.first += kBlockTile) {
     tile.tokens = args.tokens - tile.first < kBlockTile ? args.tokens - tile.first : kBlockTile;
-    for (std::int64_t t = 0; t < tile.tokens; ++t) {
-      const std::int64_t row = args.gather ? args.gather[tile.first + t] : tile.first + t;
-      tile.x[t] = reinterpret_cast<const PackedChunk<V>*>(args.in.packed + static_cast<std::size_t>(row) *
-                                                                              args.in.packed_stride);
+    find_tokens(args, tile);
+    const bool few = tile.tokens <= kFewTokens;
+    for (std::int64_t g = 0; g < groups; ++g) {
+      const RowGroup group = few ? RowGroup{args.begin + g, groups} : RowGroup{args.begin + g * kRows, 1};
+      multiply<V, Format, kRows>(args, w, group, tile);
     }
-    std::int64_t o = args.begin;
-    for (; o + V::kBlockRows <= args.end; o += V::kBlockRows) multiply<V, Format, V::kBlockRows>(args, w, o, tile);
-    for (; o < args.end; ++o) multiply<V, Format, 1>(args, w, o, tile);
+    for (std::int64_t o = args.begin + groups * kRows; o < args.end; ++o)
+      multiply<V, Format, 1>(args, w, {o, 1}, tile);
   }
 }
 
@@ -213,9 +273,11 @@ template <class V, class Format>
 void decode_blocks(const std::byte* row, std::int64_t n, float* out) {
   constexpr int kElements = PackedChunk<V>::kElements;
   constexpr float kOffset = Format::kOffsetBits ? static_cast<float>(1 << Format::kOffsetBits) : 0.0f;
+  const auto* first = reinterpret_cast<const std::uint8_t*>(row);
+  const RowChunks<V, Format> chunks{first, n, first + n / Format::kBlockElements * Format::kBlockBytes};
   for (std::int64_t c = 0; c < chunks_of<V>(n); ++c) {
     Unpacked<V> u;
-    unpack_chunk<V, Format>(reinterpret_cast<const std::uint8_t*>(row), c, n, u);
+    chunks.unpack(c, u);
     alignas(64) std::byte codes[kElements];
     alignas(64) float scales[V::kLanes], mins[V::kLanes];
     V::store_in_order(u.codes, codes);

@@ -92,13 +92,8 @@ inline void spread_nibbles(__m512i a, __m512i b, __m512i* out) {
     out[k] = low_nibbles(_mm512_srlv_epi32(_mm512_permutex2var_epi32(a, numbers(kIndex[k]), b), numbers(kShift)));
 }
 
-// The fifth bits of 5-bit blocks: bit j of the block's word belongs to element j.
-inline void add_fifth_bits(const std::uint8_t* p, int stride, __m512i* codes) {
-  const __m256i words = _mm256_set_epi32(
-      static_cast<int>(read32(p + 7 * stride)), static_cast<int>(read32(p + 6 * stride)),
-      static_cast<int>(read32(p + 5 * stride)), static_cast<int>(read32(p + 4 * stride)),
-      static_cast<int>(read32(p + 3 * stride)), static_cast<int>(read32(p + 2 * stride)),
-      static_cast<int>(read32(p + stride)), static_cast<int>(read32(p)));
+// The fifth bits of 5-bit blocks, of which each block has a word: its bit j belongs to element j.
+inline void add_fifth_bits(__m256i words, __m512i* codes) {
   static constexpr LaneNumbers kShift = by_group([](int g) { return 16 * (g % 2); });
   const __m512i lanes = _mm512_permutexvar_epi32(numbers(kBlockOfGroup), _mm512_castsi256_si512(words));
   const __m512i bits = _mm512_srlv_epi32(lanes, numbers(kShift));  // the group's sixteen bits
@@ -137,7 +132,8 @@ struct BlockFormat<Avx512, DType::kQ5_0> : Blocks32<22> {
   static void unpack(const std::uint8_t* row, std::int64_t c, Unpacked<Avx512>& out) {
     const std::uint8_t* p = row + c * 8 * kBlockBytes;
     spread_nibbles(four_blocks(p + 6, kBlockBytes), four_blocks(p + 6 + 4 * kBlockBytes, kBlockBytes), out.codes);
-    add_fifth_bits(p + 2, kBlockBytes, out.codes);
+    const auto word = [p](int b) { return static_cast<int>(read32(p + b * kBlockBytes + 2)); };
+    add_fifth_bits(_mm256_setr_epi32(word(0), word(1), word(2), word(3), word(4), word(5), word(6), word(7)), out.codes);
     out.scale = block_scales(p, kBlockBytes);
   }
 };
@@ -175,20 +171,25 @@ struct BlockFormat<Avx512, DType::kQ4_1> : Blocks32<20> {
   }
 };
 
-// Blocks of six dwords: the heads of three lie in each of the first two loads, those of the last two in the third.
+// Blocks of six dwords: d and m are the first, the fifth bits the second, the nibbles the others.
 template <>
 struct BlockFormat<Avx512, DType::kQ5_1> : Blocks32<24> {
   static constexpr int kOffsetBits = 0;
   static constexpr bool kHasMin = true;
+  // Dword k of each of the eight blocks, six of which begin in the first 128 bytes.
+  static __m256i dwords(__m512i a, __m512i b, __m512i c, int k) {
+    const __m256i in_ab = _mm256_setr_epi32(k, k + 6, k + 12, k + 18, k + 24, k + 30, 0, 0);
+    const __m256i in_c = _mm256_setr_epi32(0, 0, 0, 0, 0, 0, k + 4, k + 10);
+    const __m512i six = _mm512_permutex2var_epi32(a, _mm512_castsi256_si512(in_ab), b);
+    const __m512i two = _mm512_permutexvar_epi32(_mm512_castsi256_si512(in_c), c);
+    return _mm256_blend_epi32(_mm512_castsi512_si256(six), _mm512_castsi512_si256(two), 0xc0);
+  }
   static void unpack(const std::uint8_t* row, std::int64_t c, Unpacked<Avx512>& out) {
     const std::uint8_t* p = row + c * 8 * kBlockBytes;
     spread_nibbles(four_blocks(p + 8, kBlockBytes), four_blocks(p + 8 + 4 * kBlockBytes, kBlockBytes), out.codes);
-    add_fifth_bits(p + 4, kBlockBytes, out.codes);
-    const __m256i first = _mm256_set_epi32(0, 0, 30, 24, 18, 12, 6, 0);
-    const __m512i six = _mm512_permutex2var_epi32(bytes64(p), _mm512_castsi256_si512(first), bytes64(p + 64));
-    const __m256i last = _mm256_set_epi32(10, 4, 0, 0, 0, 0, 0, 0);
-    const __m512i two = _mm512_permutexvar_epi32(_mm512_castsi256_si512(last), bytes64(p + 128));
-    scale_and_minimum(_mm256_blend_epi32(_mm512_castsi512_si256(six), _mm512_castsi512_si256(two), 0xc0), out);
+    const __m512i x = bytes64(p), y = bytes64(p + 64), z = bytes64(p + 128);
+    add_fifth_bits(dwords(x, y, z, 1), out.codes);
+    scale_and_minimum(dwords(x, y, z, 0), out);
   }
 };
 
@@ -325,14 +326,17 @@ struct BlockFormat<Avx512, DType::kQ3_K> : Blocks256<110> {
 
 // The head that Q4_K and Q5_K share: h d; h dmin; eight pairs of 6-bit scale and minimum in 12 bytes.
 inline void six_bit_pairs(const std::uint8_t* p, Unpacked<Avx512>& out) {
-  const std::uint32_t a = read32(p + 4), b = read32(p + 8), c = read32(p + 12);
-  const std::uint32_t scale_low = a & 0x3f3f3f3f, scale_high = (c & 0x0f0f0f0f) | (a >> 2 & 0x30303030);
-  const std::uint32_t min_low = b & 0x3f3f3f3f, min_high = (c >> 4 & 0x0f0f0f0f) | (b >> 2 & 0x30303030);
-  const __m128i sixes = _mm_set_epi64x(static_cast<std::int64_t>(static_cast<std::uint64_t>(min_high) << 32 | min_low),
-                                       static_cast<std::int64_t>(static_cast<std::uint64_t>(scale_high) << 32 | scale_low));
-  const __m128 d = _mm_cvtph_ps(_mm_cvtsi32_si128(static_cast<int>(read32(p))));
+  // Bytes 4 .. 7 of the block are the scales 0 .. 3 with the upper bits of scales 4 .. 7, bytes 8 .. 11 the minima
+  // likewise, bytes 12 .. 15 the lower nibbles of scales (low) and minima (high) 4 .. 7.
+  const __m128i head = bytes16(p);
+  const __m128i lower = _mm_shuffle_epi8(head, _mm_setr_epi8(4, 5, 6, 7, 12, 13, 14, 15, 8, 9, 10, 11, 12, 13, 14, 15));
+  const __m128i upper = _mm_shuffle_epi8(head, _mm_setr_epi8(-1, -1, -1, -1, 4, 5, 6, 7, -1, -1, -1, -1, 8, 9, 10, 11));
+  const __m128i kept = _mm_setr_epi32(0x3f3f3f3f, 0x0f0f0f0f, 0x3f3f3f3f, 0x0f0f0f0f);
+  const __m128i low_bits = _mm_and_si128(_mm_srlv_epi32(lower, _mm_setr_epi32(0, 0, 0, 4)), kept);
+  const __m128i sixes = _mm_ternarylogic_epi32(low_bits, _mm_srli_epi16(upper, 2), _mm_set1_epi8(0x30), 0xf8);
+  // d for the eight scales, dmin for the minima.
   const __m512i halves = _mm512_set_epi32(1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0);
-  const __m512 factors = _mm512_permutexvar_ps(halves, _mm512_castps128_ps512(d));
+  const __m512 factors = _mm512_permutexvar_ps(halves, _mm512_castps128_ps512(_mm_cvtph_ps(head)));
   const __m512 values = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(sixes)), factors);
   out.scale = _mm512_permutexvar_ps(numbers(kBlockOfGroup), values);
   out.min = _mm512_permutexvar_ps(numbers(kSecondOfPair), values);

@@ -167,6 +167,12 @@ struct Avx2 {
       return _mm256_add_epi32(start, _mm256_add_epi32(a, b));
     }
   }
+  // x in the lanes of the first blocks of 32, zero in the others.
+  static F first_blocks(F x, std::int64_t blocks) {
+    const I block = _mm256_setr_epi32(0, 1, 2, 3, 0, 1, 2, 3);
+    const I kept = _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(blocks)), block);
+    return _mm256_and_ps(_mm256_castsi256_ps(kept), x);
+  }
   // 4 x 4 transposition of dwords: natural order to lane order and back.
   static void transpose(const I* in, I* out) {
     const I a = _mm256_unpacklo_epi32(in[0], in[1]), b = _mm256_unpackhi_epi32(in[0], in[1]);

@@ -106,6 +106,11 @@ struct Avx512 {
     for (int k = 0; k < 4; ++k) start = _mm512_dpbusd_epi32(start, w[k], _mm512_loadu_si512(x + 64 * k));
     return start;
   }
+  // x in the lanes of the first blocks of 32, zero in the others.
+  static F first_blocks(F x, std::int64_t blocks) {
+    const I block = _mm512_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6, 1, 3, 5, 7, 1, 3, 5, 7);
+    return _mm512_maskz_mov_ps(_mm512_cmplt_epi32_mask(block, _mm512_set1_epi32(static_cast<int>(blocks))), x);
+  }
   // 4 x 4 transposition of dwords: natural order to lane order and back.
   static void transpose(const I* in, I* out) {
     const I a = _mm512_unpacklo_epi32(in[0], in[1]), b = _mm512_unpackhi_epi32(in[0], in[1]);

@@ -185,12 +185,78 @@ void multiply_rows(const LinearArgs& args, const WeightView& w, std::int64_t o, 
       put_outputs(args, first + t, o + r, count - r, V::sum4(acc[t][r], acc[t][r + 1], acc[t][r + 2], acc[t][r + 3]));
 }
 
+// kTokens tokens times V::kProductRows rows of a plain type, straight from memory: the same sums in the same order as
+// multiply_rows, for so few tokens that decoded rows are not worth keeping. The rows lie far apart, as many long streams.
+template <class V, class Row, int kTokens>
+void multiply_plain(const LinearArgs& args, const WeightView& w, std::int64_t o, std::int64_t apart) {
+  constexpr int kRows = V::kProductRows;
+  typename V::F acc[kRows][kTokens], xs[kTokens];
+  const std::byte* rows[kRows];
+  const float* x[kTokens];
+#pragma GCC unroll 4
+  for (int t = 0; t < kTokens; ++t) x[t] = args.in.x + (args.gather ? args.gather[t] : t) * args.in.ld;
+#pragma GCC unroll 8
+  for (int r = 0; r < kRows; ++r) {
+    rows[r] = w.at(o + r * apart, 0);
+#pragma GCC unroll 4
+    for (int t = 0; t < kTokens; ++t) acc[r][t] = V::zero();
+  }
+  std::int64_t i = 0;
+  for (; i + V::kLanes <= w.cols; i += V::kLanes) {
+#pragma GCC unroll 4
+    for (int t = 0; t < kTokens; ++t) xs[t] = V::load(x[t] + i);
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+      const auto v = Row::load(rows[r], i);
+#pragma GCC unroll 4
+      for (int t = 0; t < kTokens; ++t) acc[r][t] = V::fma(v, xs[t], acc[r][t]);
+    }
+  }
+  if (i < w.cols) {
+    const std::int64_t m = w.cols - i;
+#pragma GCC unroll 4
+    for (int t = 0; t < kTokens; ++t) xs[t] = V::load_first(x[t] + i, m);
+#pragma GCC unroll 8
+    for (int r = 0; r < kRows; ++r) {
+      const auto v = Row::load_first(rows[r], i, m);
+#pragma GCC unroll 4
+      for (int t = 0; t < kTokens; ++t) acc[r][t] = V::fma(v, xs[t], acc[r][t]);
+    }
+  }
+  for (int t = 0; t < kTokens; ++t)
+    for (int r = 0; r < kRows; ++r)
+      put_outputs(args, t, o + r * apart, 1, V::sum4(acc[r][t], acc[r][t], acc[r][t], acc[r][t]));
+}
+
+// The groups of kProductRows rows of a call with at most kProductTokens tokens; returns the first row left over.
+template <class V, class Row>
+std::int64_t few_tokens(const LinearArgs& args, const WeightView& w) {
+  static_assert(V::kProductTokens == 3);
+  const std::int64_t groups = (args.end - args.begin) / V::kProductRows;
+  for (std::int64_t g = 0; g < groups; ++g) {
+    if (args.tokens == 1) {
+      multiply_plain<V, Row, 1>(args, w, args.begin + g, groups);
+    } else if (args.tokens == 2) {
+      multiply_plain<V, Row, 2>(args, w, args.begin + g, groups);
+    } else {
+      multiply_plain<V, Row, 3>(args, w, args.begin + g, groups);
+    }
+  }
+  return args.begin + groups * V::kProductRows;
+}
+
 template <class V>
 void linear_wide(const LinearArgs& args, Decode decode) {
   const WeightView w = view(*args.weight, decode);
+  std::int64_t begin = args.begin;
+  if (args.tokens > 0 && args.tokens <= V::kProductTokens) {
+    if (w.tensor->dtype == base::DType::kF32) begin = few_tokens<V, RowF32<V>>(args, w);
+    if (w.tensor->dtype == base::DType::kF16) begin = few_tokens<V, RowF16<V>>(args, w);
+    if (w.tensor->dtype == base::DType::kBF16) begin = few_tokens<V, RowBF16<V>>(args, w);
+  }
   for (std::int64_t first = 0; first < args.tokens; first += kWideTile) {
     const std::int64_t tokens = args.tokens - first < kWideTile ? args.tokens - first : kWideTile;
-    for (std::int64_t o = args.begin; o < args.end; o += V::kProductRows) {
+    for (std::int64_t o = begin; o < args.end; o += V::kProductRows) {
       const std::int64_t count = args.end - o < V::kProductRows ? args.end - o : V::kProductRows;
       multiply_rows<V>(args, w, o, count, first, tokens);
     }
