@@ -9,7 +9,7 @@ Where transformers and DeepSeek's code differ, DeepSeek's formula stands here:
    key);
  * moe_layer_freq: layers whose number it does not divide are dense (transformers ignores the key);
  * YaRN with only one of mscale, mscale_all_dim: the missing one is 1 and 0 (transformers then ignores the other);
- * the multi-token prediction layer (transformers does not run it).
+The multi-token prediction layer follows DeepSeek's description; transformers' drafting model is held against it.
 """
 import math
 from dataclasses import dataclass, field

@@ -77,7 +77,7 @@ def greedy(model, ids, stop):
     """(the answer's ids, the smallest lead of the likeliest token over the second)"""
     answer, lead, cache, feed = [], float("inf"), None, torch.tensor([ids])
     while len(answer) < NEW_TOKENS:
-        step = model(feed, past_key_values=cache, use_cache=True)
+        step = model(feed, cache=cache, use_cache=True)
         cache, top = step.past_key_values, step.logits[0, -1].topk(2)
         lead = min(lead, float(top.values[0] - top.values[1]))
         if int(top.indices[0]) in stop:
