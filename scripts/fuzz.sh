@@ -31,7 +31,7 @@ fuzz_one() {
   [ ! -d "tests/fuzz/seeds/$reader" ] || folders+=("tests/fuzz/seeds/$reader")
   local dictionary=tests/fuzz/$reader.dict
   [ ! -f "$dictionary" ] || set -- "$@" "-dict=$dictionary"
-  UBSAN_OPTIONS=print_stacktrace=1 "build/fuzz/tests/fuzz/$target" "$@" -print_final_stats=1 \
+  "build/fuzz/tests/fuzz/$target" "$@" -print_final_stats=1 \
     "-artifact_prefix=build/fuzz/findings/$reader-" "${folders[@]}" >"$logs/$reader" 2>&1 || echo failed >"$logs/$reader.failed"
 }
 

@@ -2,8 +2,8 @@
 # repository, not run. A part is a function part_NAME whose output ends with "N passed, N failed"; a new test program is
 # named here once, and from then on its absence is a failure.
 
-parts=(text layers unit server chat page run fuzz)
-long_parts=(unit_asan unit_tsan fuzz_long)
+parts=(text layers unit golden server chat page run fuzz)
+long_parts=(unit_asan unit_tsan server_asan server_tsan golden_all exactness tokenizers templates quantize fuzz_long)
 
 fuzz_seconds=12         # of each reader, in the short form
 fuzz_runs=10000000      # of each reader, in the long form
@@ -14,23 +14,17 @@ part_layers() { python3 scripts/check_layers.py; }
 
 part_unit() { unit_tests test; }
 
+part_golden() { program && python3 tests/golden/check.py build/test/fathom tests/golden/data; }
+
 # The program as a whole, with the default model: its server over HTTP, its chat at a terminal, its page in
 # Chromium, ./run itself.
-part_server() {
-  local model
-  model=$(scripts/fetch_default_model.sh) && scripts/build.sh test fathom || return
-  python3 tests/e2e/server_test.py build/test/fathom "$model"
-}
+part_server() { program && python3 tests/e2e/server_test.py build/test/fathom "$model"; }
 
-part_chat() {
-  local model
-  model=$(scripts/fetch_default_model.sh) && scripts/build.sh test fathom || return
-  python3 tests/e2e/chat_terminal_test.py build/test/fathom "$model"
-}
+part_chat() { program && python3 tests/e2e/chat_terminal_test.py build/test/fathom "$model"; }
 
 part_page() {
-  local model node
-  model=$(scripts/fetch_default_model.sh) && scripts/build.sh test fathom && node=$(scripts/fetch_node.sh) || return
+  local node
+  program && node=$(scripts/fetch_node.sh) || return
   (
     cd tests/e2e
     export PATH=$node:$PATH
@@ -40,21 +34,71 @@ part_page() {
   )
 }
 
-part_run() {
-  scripts/fetch_default_model.sh && scripts/build.sh test fathom || return
-  python3 tests/e2e/run_test.py . test
-}
-
-part_unit_asan() {
-  # Leaks of libraries at exit are theirs; UBSan's findings need the place where they happened.
-  UBSAN_OPTIONS=print_stacktrace=1 unit_tests asan
-}
-
-part_unit_tsan() { unit_tests tsan; }
+part_run() { program && python3 tests/e2e/run_test.py . test; }
 
 part_fuzz() { scripts/fuzz.sh -max_total_time=$fuzz_seconds; }
 
-part_fuzz_long() { scripts/fuzz.sh --results docs/results/fuzzing.md -runs=${FATHOM_FUZZ_RUNS:-$fuzz_runs}; }
+# ---- What takes long
+
+part_unit_asan() { unit_tests asan; }
+
+part_unit_tsan() { unit_tests tsan; }
+
+part_server_asan() { program asan && python3 tests/e2e/server_test.py build/asan/fathom "$model"; }
+
+part_server_tsan() { program tsan && python3 tests/e2e/server_test.py build/tsan/fathom "$model"; }
+
+# Against the references, in a Python of their own (scripts/reference_python.sh).
+part_golden_all() {
+  local python
+  program && python=$(scripts/reference_python.sh) || return
+  "$python" tests/golden/generate.py --out build/golden_all && python3 tests/golden/check.py build/test/fathom build/golden_all
+}
+
+part_exactness() {
+  local python
+  program && python=$(scripts/reference_python.sh) || return
+  "$python" tests/golden/smollm2_exactness.py --model "$model" --fathom build/test/fathom
+}
+
+part_tokenizers() {
+  local python
+  program && scripts/build.sh test test_tokens && python=$(scripts/reference_python.sh) || return
+  as_one_test "$python" tests/golden/tokens/compare_with_tokenizers.py --tests build/test/tests/test_tokens \
+    --fathom build/test/fathom "$model"
+}
+
+part_templates() {
+  local python
+  scripts/build.sh test test_tokens && python=$(scripts/reference_python.sh) || return
+  as_one_test "$python" tests/golden/tokens/compare_templates.py --tests build/test/tests/test_tokens \
+    --templates tests/golden/tokens/templates
+}
+
+part_quantize() {
+  local python
+  program && python=$(scripts/reference_python.sh) || return
+  as_one_test "$python" tests/golden/quantize_exactness.py --fathom build/test/fathom --model "$model"
+}
+
+part_fuzz_long() { scripts/fuzz.sh --results docs/results/fuzzing.md "-runs=${FATHOM_FUZZ_RUNS:-$fuzz_runs}"; }
+
+# ---- What parts are made of
+
+# program [PRESET]: builds fathom and sets `model` to the default one.
+program() {
+  model=$(scripts/fetch_default_model.sh) && scripts/build.sh "${1:-test}" fathom
+}
+
+# as_one_test COMMAND...: counts a program that only says by its exit status how it went.
+as_one_test() {
+  if "$@"; then
+    echo "1 passed, 0 failed"
+  else
+    echo "0 passed, 1 failed"
+    return 1
+  fi
+}
 
 # unit_tests PRESET: builds the preset, runs its unit tests and gives ctest's last words the form that ./test reads.
 unit_tests() {
