@@ -127,10 +127,13 @@ void read_template_variables(FieldReader& fields, tokens::RenderOptions& render)
   if (variables == nullptr) return;
   for (const auto& [name, value] : variables->items()) {
     if (is_reserved(name)) return fields.refuse("chat_template_kwargs", fmt::format("{:?} is the server's own", name));
-    // Both names are in use for the same switch.
-    if ((name == "thinking" || name == "enable_thinking") && value.is_boolean()) render.thinking = value.get<bool>();
+    // Both names are in use for the switch that the template is given anyway.
+    if ((name == "thinking" || name == "enable_thinking") && value.is_boolean()) {
+      render.thinking = value.get<bool>();
+    } else {
+      render.extra[name] = value;
+    }
   }
-  render.extra = *variables;
 }
 
 void read_thinking(FieldReader& fields, tokens::RenderOptions& render) {
