@@ -108,7 +108,7 @@ def test_script_gets_an_answer_and_no_server_stays(run):
 def test_terminal_shows_the_page_until_ctrl_c(run):
     port = free_port()
     with run.at_terminal(FATHOM_PORT=str(port)) as terminal:
-        seconds = terminal.wait_for(rf"http://127\.0\.0\.1:{port}\b.*Ctrl-C")
+        seconds = terminal.wait_for(rf"Open(ing)? http://127\.0\.0\.1:{port} .*Ctrl-C")
         print(f"    ready after {seconds:.2f} s")
         assert seconds < READY_SECONDS, f"ready after {seconds:.1f} s"
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as page:
@@ -135,7 +135,7 @@ def test_with_a_display_it_opens_the_browser(run):
         browser.write_text(f'#!/bin/sh\necho "$1" >"{opened}.part" && mv "{opened}.part" "{opened}"\n')
         browser.chmod(0o755)
         with run.at_terminal(FATHOM_PORT=str(port), DISPLAY=":0", PATH=f"{folder}:{os.environ['PATH']}") as terminal:
-            terminal.wait_for(rf"http://127\.0\.0\.1:{port}\b.*Ctrl-C")
+            terminal.wait_for(rf"Open(ing)? http://127\.0\.0\.1:{port} .*Ctrl-C")
             end = time.monotonic() + 10
             while not opened.exists() and time.monotonic() < end:
                 time.sleep(0.05)
