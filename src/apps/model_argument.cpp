@@ -1,5 +1,9 @@
 // From the words of the command line to a model, its settings and its input.
+#include <unistd.h>
+
 #include <charconv>
+#include <chrono>
+#include <cstdio>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -13,8 +17,29 @@ namespace fathom::apps {
 using base::fail;
 using base::Result;
 
+namespace {
+
+// "loading 43 %" on a terminal, once loading has taken a second.
+class LoadLine {
+ public:
+  void operator()(double share) {
+    if (isatty(STDERR_FILENO) == 0 || std::chrono::steady_clock::now() - start_ < std::chrono::seconds(1)) return;
+    const int percent = static_cast<int>(share * 100);
+    if (percent == shown_) return;
+    shown_ = percent;
+    fmt::print(stderr, "\r\033[Kloading {} %{}", percent, percent == 100 ? "\r\033[K" : "");
+    std::fflush(stderr);
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  int shown_ = -1;
+};
+
+}  // namespace
+
 engine::LoadOptions load_options(const ModelFlags& flags) {
-  return {.threads = flags.threads, .context = flags.context, .cache_type = flags.cache_type, .prefill_cell = flags.prefill_cell};
+  return {.threads = flags.threads, .context = flags.context, .cache_type = flags.cache_type, .prefill_cell = flags.prefill_cell, .progress = LoadLine()};
 }
 
 engine::SamplingOptions apply(const SamplingFlags& flags, engine::SamplingOptions sampling) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/machine.h"
+#include "base/resident.h"
 #include "model/sizes.h"
 
 namespace fathom::engine {
@@ -44,7 +45,20 @@ Result<std::unique_ptr<Runner>> Runner::load(const std::string& path, const Load
   if (!model) return std::unexpected(model.error());
   runner->model_ = std::move(*model);
   if (auto ready = runner->set_up(options); !ready) return std::unexpected(ready.error());
+  runner->read_weights(options);
   return runner;
+}
+
+void Runner::read_weights(const LoadOptions& options) {
+  const auto all = static_cast<double>(model::sizes(*model_).bytes);
+  double done = 0;
+  for (const auto& spec : model_->describe()) {
+    if (spec.matrix == nullptr || !*spec.matrix) continue;
+    base::make_resident({spec.matrix->data, spec.matrix->bytes()}, [&](std::size_t bytes) {
+      done += static_cast<double>(bytes);
+      if (options.progress) options.progress(std::min(1.0, done / all));
+    });
+  }
 }
 
 Result<std::unique_ptr<Runner>> Runner::make(std::unique_ptr<model::Model> model, std::string name, const LoadOptions& options) {

@@ -49,6 +49,7 @@ class Runner {
  private:
   Runner(std::string name, int threads) : name_(std::move(name)), pool_(threads) {}
   base::Result<void> set_up(const LoadOptions& options);
+  void read_weights(const LoadOptions& options);
   base::Result<void> size_cache(const LoadOptions& options);
 
   std::string name_;

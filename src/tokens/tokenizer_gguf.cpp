@@ -93,6 +93,7 @@ base::Result<TokenizerParts> read_parts(const files::Gguf& file) {
   }
   if (row->nfc) parts.normalizer.add(NormalForm::kNfc);
   parts.ignore_merges = row->ignore_merges;
+  parts.skips_dead_merges = true;
   parts.adds_bos = file.boolean("tokenizer.ggml.add_bos_token").value_or(row->adds_bos);
   if (auto read = read_tokens(file, parts); !read) return std::unexpected(read.error());
   if (auto read = read_merges(file, parts); !read) return std::unexpected(read.error());

@@ -91,6 +91,7 @@ base::Result<void> Tokenizer::Impl::take_merges(const TokenizerParts& parts) {
     const TokenId* right_id = right_bytes ? bpe.find(*right_bytes) : nullptr;
     const TokenId* merged = left_id != nullptr && right_id != nullptr ? bpe.find(*left_bytes + *right_bytes) : nullptr;
     if (merged == nullptr) {
+      if (parts.skips_dead_merges && left_id != nullptr && right_id != nullptr) continue;
       if (is_control_added(left) || is_control_added(right) || is_control_added(std::string(left).append(right))) continue;
       return base::fail("merge {} ('{}' and '{}') names or makes no token of the vocabulary", number, left, right);
     }

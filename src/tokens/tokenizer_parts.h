@@ -23,6 +23,7 @@ struct TokenizerParts {
   std::vector<std::pair<std::string_view, std::string_view>> merges;
   std::deque<std::string> storage;
   std::vector<AddedToken> added;
+  bool skips_dead_merges = false;  // a merge that makes no token is left out, not refused (GGUF's writers allow it)
   bool ignore_merges = false;
 
   Normalizer normalizer;
