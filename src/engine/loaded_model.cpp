@@ -78,7 +78,8 @@ Result<std::unique_ptr<LoadedModel>> load_model(const std::string& path, const L
   if (tokenizer->vocabulary_size() > vocabulary)
     return fail("{}: the tokenizer has ids up to {}, but the model knows {} tokens: they do not belong together", path, tokenizer->vocabulary_size() - 1, vocabulary);
   auto chat_template = tokens::ChatTemplate::for_tokenizer(*tokenizer);
-  if (!chat_template) return base::fail_with(path, chat_template.error());
+  // Such a model still continues texts; whoever wants a chat of it is told why not.
+  if (!chat_template) chat_template = tokens::ChatTemplate::none(chat_template.error().message);
   auto settings = recommended(checkpoint);
   if (!settings) return std::unexpected(settings.error());
   auto model = std::make_unique<LoadedFiles>(name_of(path), std::move(*runner), std::move(*tokenizer), std::move(*chat_template), std::move(*settings));

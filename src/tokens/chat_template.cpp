@@ -94,7 +94,26 @@ bool opens_thinking(const Prompt& prompt) {
   return ends_with_opening(fixed);
 }
 
+class NoFormat final : public ChatFormat {
+ public:
+  explicit NoFormat(std::string why) : why_(std::move(why)) {}
+  std::string_view name() const override { return "none"; }
+  bool can_think() const override { return false; }
+  base::Result<Prompt> render(const std::vector<Message>&, const RenderOptions&) const override {
+    return base::fail("this model cannot chat, only continue a text: {}", why_);
+  }
+
+ private:
+  std::string why_;
+};
+
 }  // namespace
+
+ChatTemplate ChatTemplate::none(std::string why) {
+  auto impl = std::make_unique<Impl>();
+  impl->format = std::make_unique<NoFormat>(std::move(why));
+  return ChatTemplate(std::move(impl));
+}
 
 ChatTemplate::ChatTemplate(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 ChatTemplate::ChatTemplate(ChatTemplate&&) noexcept = default;

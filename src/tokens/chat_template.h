@@ -48,6 +48,8 @@ class ChatTemplate {
   // Picks the native encoder that a tokenizer's template and control tokens call for, else the Jinja text itself.
   // Errors: a template that uses a construct outside the subset (named, with its line).
   static base::Result<ChatTemplate> for_tokenizer(const Tokenizer& tokenizer);
+  // For a model without a usable template: it can continue texts, and every render fails with `why`.
+  static ChatTemplate none(std::string why);
   // Jinja text alone; bos and eos are its variables bos_token and eos_token. The fuzzer's way in.
   static base::Result<ChatTemplate> from_jinja(std::string_view text, std::string_view bos, std::string_view eos);
 

@@ -257,8 +257,9 @@ TEST(TokenizerGguf, RefusesByName) {
   GgufBytes bare;
   bare.text("tokenizer.ggml.model", "gpt2").text("tokenizer.ggml.pre", "gpt-2").texts("tokenizer.ggml.tokens", {"a", "b"});
   EXPECT_NE(gguf_error(bare).find("token_type has 0 integers, expected one for each of 2 tokens"), std::string::npos);
-  bare.numbers("tokenizer.ggml.token_type", {1, 1}).texts("tokenizer.ggml.merges", {"a b"});
-  EXPECT_NE(gguf_error(bare).find("merge 1 ('a' and 'b') names or makes no token"), std::string::npos);
+  bare.numbers("tokenizer.ggml.token_type", {1, 1}).texts("tokenizer.ggml.merges", {"a b", "a c"});
+  // The first makes no token and is left out; the second names none and is refused.
+  EXPECT_NE(gguf_error(bare).find("merge 2 ('a' and 'c') names or makes no token"), std::string::npos);
 }
 
 TEST(TokenizerGguf, PaddingIsNoToken) {
