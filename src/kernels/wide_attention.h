@@ -18,6 +18,7 @@ constexpr std::int64_t kPositionBlock = 32;
 // A cache row of kI8: its codes, and the scale of the group element i lies in. kLanes divides the group.
 template <class V>
 struct CacheI8 {
+  static constexpr std::int64_t kBytes = 1;
   static typename V::F scale(const std::byte* row, std::int64_t i, std::int64_t n) {
     return V::set(cache_scales(row, n)[i / kCacheGroup]);
   }
@@ -32,16 +33,27 @@ struct CacheI8 {
 // The same interface for plain rows, whose length n does not matter.
 template <class V, class Row>
 struct CachePlain {
+  static constexpr std::int64_t kBytes = Row::kBytes;
   static typename V::F load(const std::byte* row, std::int64_t i, std::int64_t) { return Row::load(row, i); }
   static typename V::F load_first(const std::byte* row, std::int64_t i, std::int64_t m, std::int64_t) {
     return Row::load_first(row, i, m);
   }
 };
 
-// Scores of kHeads queries against four rows. Past the last row the rows repeat it, and `count` scores are stored.
+// Rows of kPositionBlock positions (the last repeated to a multiple of four), and the rows of the block after it, whose
+// bytes are fetched one by one while this block's are worked on: asked for all at once, they would hold up the others.
+struct PositionBlock {
+  const std::byte* rows[kPositionBlock];
+  const std::byte* next[kPositionBlock];
+  std::int64_t count;
+};
+
+// Scores of kHeads queries against rows s .. s + 3 of a block, the first `count` of which are stored.
 template <class V, class Cache, int kHeads>
-void score_rows(const AttentionArgs& args, std::int64_t head, const std::byte* const* rows, std::int64_t count,
-                float* scores) {
+void score_rows(const AttentionArgs& args, std::int64_t head, const PositionBlock& block, std::int64_t first,
+                std::int64_t count, float* scores) {
+  const std::byte* const* rows = block.rows + first;
+  const std::byte* const* next = (head == 0 ? block.next : block.rows) + first;
   const float* q = args.q + head * args.q_ld;
   typename V::F acc[kHeads][4], k[4];
 #pragma GCC unroll 8
@@ -52,6 +64,10 @@ void score_rows(const AttentionArgs& args, std::int64_t head, const std::byte* c
   for (; i + V::kLanes <= args.width; i += V::kLanes) {
 #pragma GCC unroll 4
     for (int s = 0; s < 4; ++s) k[s] = Cache::load(rows[s], i, args.width);
+    if (i * Cache::kBytes % 64 == 0) {
+#pragma GCC unroll 4
+      for (int s = 0; s < 4; ++s) __builtin_prefetch(next[s] + i * Cache::kBytes, 0, 2);
+    }
 #pragma GCC unroll 8
     for (int h = 0; h < kHeads; ++h) {
       const auto x = V::load(q + h * args.q_ld + i);
@@ -82,8 +98,9 @@ void score_rows(const AttentionArgs& args, std::int64_t head, const std::byte* c
 // out[h][i ..] += sum over rows of p[h][row] * value, for kHeads heads and kVectors vectors of columns (the last one of
 // m lanes where kVectors is 1).
 template <class V, class Cache, int kHeads, int kVectors>
-void add_values(const AttentionArgs& args, std::int64_t head, const std::byte* const* rows, std::int64_t count,
-                std::int64_t row_n, std::int64_t i, std::int64_t m, const float* p) {
+void add_values(const AttentionArgs& args, std::int64_t head, const PositionBlock& block, std::int64_t row_n,
+                std::int64_t i, std::int64_t m, const float* p) {
+  const std::byte* const* next = head == 0 ? block.next : block.rows;
   typename V::F acc[kHeads][kVectors], v[kVectors];
   float* out = args.out + head * args.out_ld + i;
 #pragma GCC unroll 8
@@ -92,10 +109,14 @@ void add_values(const AttentionArgs& args, std::int64_t head, const std::byte* c
     for (int k = 0; k < kVectors; ++k)
       acc[h][k] = kVectors == 1 ? V::load_first(out + h * args.out_ld, m)
                                 : V::load(out + h * args.out_ld + k * V::kLanes);
-  for (std::int64_t s = 0; s < count; ++s) {
+  for (std::int64_t s = 0; s < block.count; ++s) {
+    const std::byte* row = block.rows[s];
+#pragma GCC unroll 4
+    for (std::int64_t b = 0; b < kVectors * V::kLanes * Cache::kBytes; b += 64)
+      __builtin_prefetch(next[s] + i * Cache::kBytes + b, 0, 2);
 #pragma GCC unroll 4
     for (int k = 0; k < kVectors; ++k)
-      v[k] = kVectors == 1 ? Cache::load_first(rows[s], i, m, row_n) : Cache::load(rows[s], i + k * V::kLanes, row_n);
+      v[k] = kVectors == 1 ? Cache::load_first(row, i, m, row_n) : Cache::load(row, i + k * V::kLanes, row_n);
 #pragma GCC unroll 8
     for (int h = 0; h < kHeads; ++h) {
       const auto weight = V::set(p[(head + h) * args.positions + s]);
@@ -127,15 +148,14 @@ void each_head_group(std::int64_t begin, std::int64_t heads, Body body) {
 template <class V, class Cache>
 struct ScoreBlock {
   const AttentionArgs& args;
-  const std::byte* const* rows;
-  std::int64_t count;
+  const PositionBlock& block;
   float* scores;
 
   template <int kHeads>
   void run(std::int64_t head) {
-    for (std::int64_t s = 0; s < count; s += 4) {
-      const std::int64_t four = count - s < 4 ? count - s : 4;
-      score_rows<V, Cache, kHeads>(args, head, rows + s, four, scores + s);
+    for (std::int64_t s = 0; s < block.count; s += 4) {
+      const std::int64_t four = block.count - s < 4 ? block.count - s : 4;
+      score_rows<V, Cache, kHeads>(args, head, block, s, four, scores + s);
     }
   }
 };
@@ -143,21 +163,22 @@ struct ScoreBlock {
 template <class V, class Cache>
 struct ValueBlock {
   const AttentionArgs& args;
-  const std::byte* const* rows;
-  std::int64_t count, row_n;
+  const PositionBlock& block;
+  std::int64_t row_n;
   const float* p;
 
   template <int kHeads>
   void run(std::int64_t head) {
+    const std::int64_t n = args.value_width;
     std::int64_t i = 0;
-    for (; i + 4 * V::kLanes <= args.value_width; i += 4 * V::kLanes)
-      add_values<V, Cache, kHeads, 4>(args, head, rows, count, row_n, i, 0, p);
-    for (; i < args.value_width; i += V::kLanes)
-      add_values<V, Cache, kHeads, 1>(args, head, rows, count, row_n, i, lanes_left<V>(args.value_width - i), p);
+    for (; i + 4 * V::kLanes <= n; i += 4 * V::kLanes)
+      add_values<V, Cache, kHeads, 4>(args, head, block, row_n, i, 0, p);
+    for (; i < n; i += V::kLanes)
+      add_values<V, Cache, kHeads, 1>(args, head, block, row_n, i, lanes_left<V>(n - i), p);
   }
 };
 
-// Pointers to the rows of positions begin .. begin + count - 1, the last repeated to a multiple of four.
+// Pointers to the rows of `count` positions from `begin` on.
 inline void find_rows(const AttentionArgs& args, const std::byte* const* pages, std::size_t stride, std::int64_t begin,
                       std::int64_t count, const std::byte** rows) {
   std::int64_t page = begin / args.page_tokens, at = begin % args.page_tokens;
@@ -168,7 +189,24 @@ inline void find_rows(const AttentionArgs& args, const std::byte* const* pages, 
       ++page;
     }
   }
-  for (std::int64_t s = count; s % 4 != 0; ++s) rows[s] = rows[count - 1];
+}
+
+// Calls body(block, first position) for all positions.
+template <class Body>
+void each_position_block(const AttentionArgs& args, const std::byte* const* pages, std::size_t stride, Body body) {
+  const auto in_block = [&](std::int64_t begin) {
+    const std::int64_t left = args.positions - begin;
+    return left < 0 ? 0 : left < kPositionBlock ? left : kPositionBlock;
+  };
+  PositionBlock block;
+  find_rows(args, pages, stride, 0, in_block(0), block.next);
+  for (std::int64_t s = 0; s < args.positions; s += kPositionBlock) {
+    block.count = in_block(s);
+    for (std::int64_t k = 0; k < kPositionBlock; ++k)
+      block.rows[k] = block.next[k] = block.next[k < block.count ? k : block.count - 1];
+    find_rows(args, pages, stride, s + kPositionBlock, in_block(s + kPositionBlock), block.next);
+    body(block, s);
+  }
 }
 
 // Softmax in place. The lanes of the last vector that lie past n take part in nothing.
@@ -195,19 +233,14 @@ void softmax(float* scores, std::int64_t n) {
 
 template <class V, class Cache>
 void attend(const AttentionArgs& args) {
-  const std::byte* rows[kPositionBlock];
-  for (std::int64_t s = 0; s < args.positions; s += kPositionBlock) {
-    const std::int64_t count = args.positions - s < kPositionBlock ? args.positions - s : kPositionBlock;
-    find_rows(args, args.key_pages, args.key_stride, s, count, rows);
-    each_head_group<V::kHeads>(0, args.heads, ScoreBlock<V, Cache>{args, rows, count, args.scratch + s});
-  }
   const std::int64_t value_row = args.value_pages[0] == args.key_pages[0] ? args.width : args.value_width;
+  each_position_block(args, args.key_pages, args.key_stride, [&](const PositionBlock& block, std::int64_t s) {
+    each_head_group<V::kHeads>(0, args.heads, ScoreBlock<V, Cache>{args, block, args.scratch + s});
+  });
   for (std::int64_t h = 0; h < args.heads; ++h) softmax<V>(args.scratch + h * args.positions, args.positions);
-  for (std::int64_t s = 0; s < args.positions; s += kPositionBlock) {
-    const std::int64_t count = args.positions - s < kPositionBlock ? args.positions - s : kPositionBlock;
-    find_rows(args, args.value_pages, args.value_stride, s, count, rows);
-    each_head_group<V::kHeads>(0, args.heads, ValueBlock<V, Cache>{args, rows, count, value_row, args.scratch + s});
-  }
+  each_position_block(args, args.value_pages, args.value_stride, [&](const PositionBlock& block, std::int64_t s) {
+    each_head_group<V::kHeads>(0, args.heads, ValueBlock<V, Cache>{args, block, value_row, args.scratch + s});
+  });
 }
 
 template <class V>

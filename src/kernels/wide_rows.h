@@ -98,6 +98,7 @@ void swiglu(const float* gate, const float* up, std::int64_t n, float* out) {
 // Element types of a row in memory: `load` reads the lanes from element i on, `load_first` the first m of them.
 template <class V>
 struct RowF32 {
+  static constexpr std::int64_t kBytes = 4;
   static typename V::F load(const std::byte* row, std::int64_t i) {
     return V::load(reinterpret_cast<const float*>(row) + i);
   }
@@ -108,6 +109,7 @@ struct RowF32 {
 
 template <class V>
 struct RowF16 {
+  static constexpr std::int64_t kBytes = 2;
   static typename V::F load(const std::byte* row, std::int64_t i) { return V::from_f16(V::halfwords(row + 2 * i)); }
   static typename V::F load_first(const std::byte* row, std::int64_t i, std::int64_t m) {
     return V::from_f16(V::halfwords_first(row + 2 * i, m));
@@ -116,6 +118,7 @@ struct RowF16 {
 
 template <class V>
 struct RowBF16 {
+  static constexpr std::int64_t kBytes = 2;
   static typename V::F load(const std::byte* row, std::int64_t i) { return V::from_bf16(V::halfwords(row + 2 * i)); }
   static typename V::F load_first(const std::byte* row, std::int64_t i, std::int64_t m) {
     return V::from_bf16(V::halfwords_first(row + 2 * i, m));
@@ -124,6 +127,7 @@ struct RowBF16 {
 
 template <class V>
 struct RowF8E4M3 {
+  static constexpr std::int64_t kBytes = 1;
   static typename V::F load(const std::byte* row, std::int64_t i) { return V::from_f8e4m3(V::bytes(row + i)); }
   static typename V::F load_first(const std::byte* row, std::int64_t i, std::int64_t m) {
     return V::from_f8e4m3(V::bytes_first(row + i, m));

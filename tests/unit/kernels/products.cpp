@@ -272,6 +272,57 @@ TEST_P(Products, TransposedProductsSumOverRows) {
     }
 }
 
+// The largest codes meet the largest activations, with either sign: no partial sum may overflow or saturate.
+TEST_P(Products, ExtremeCodesDoNotOverflow) {
+  for (const DType type : block_types()) {
+    const std::int64_t n = 512;
+    for (const std::uint8_t fill : {0x00, 0x0f, 0x7f, 0x80, 0x81, 0xf0, 0xff}) {
+      Weights w = random_weights(type, 5, n, random_);
+      const auto& info = base::info(type);
+      auto* b = reinterpret_cast<std::uint8_t*>(w.bytes.data());
+      for (std::size_t at = 0; at < w.bytes.size(); at += info.block_bytes)
+        for (std::size_t k = type == DType::kMXFP4 ? 1 : 0; k < info.block_bytes; ++k) {
+          const auto fields = half_fields(type);
+          const auto in_half = [&](std::size_t f) { return k == f || k == f + 1; };
+          if (std::none_of(fields.begin(), fields.end(), in_half)) b[at + k] = fill;
+        }
+      for (const float sign : {1.0f, -1.0f}) {
+        Inputs in(*table_, 2, n, random_);
+        for (std::int64_t i = 0; i < n; ++i) in.x.floats()[i] = sign;
+        for (std::int64_t i = 0; i < n; ++i) in.x.floats()[n + i] = i % 2 ? sign : -sign;
+        if (table_->pack)
+          for (std::int64_t t = 0; t < 2; ++t)
+            table_->pack(in.row(t), n, in.packed.data() + static_cast<std::size_t>(t) * in.stride);
+        expect_sums(w.tensor, in, product(linear_of(*table_, type), w.tensor, in), table_->pack != nullptr);
+      }
+    }
+  }
+}
+
+// A row whose last chunk is not full is read on into the next row: a scale there that is no number must not show.
+TEST_P(Products, BrokenScalesStayInTheirRow) {
+  for (const DType type : block_types()) {
+    if (base::info(type).block_elems != 32 || half_fields(type).empty()) continue;
+    const std::int64_t n = 288, rows = 9;
+    Weights w = random_weights(type, rows, n, random_);
+    for (const std::int64_t r : {2, 5, 8}) {
+      std::byte* row = w.bytes.data() + static_cast<std::size_t>(r) * w.tensor.row_stride();
+      for (std::size_t at = 0; at < w.tensor.row_stride(); at += base::info(type).block_bytes)
+        for (const std::size_t field : half_fields(type)) row[at + field + 1] = std::byte{0x7e};
+    }
+    for (const std::int64_t tokens : {1, 2, 20}) {
+      const Inputs in(*table_, tokens, n, random_);
+      for (auto* linear : {linear_of(*table_, type), table_->linear_f32}) {
+        const std::vector<float> out = product(linear, w.tensor, in);
+        for (std::size_t i = 0; i < out.size(); ++i) {
+          const std::size_t r = i % rows;
+          EXPECT_EQ(std::isnan(out[i]), r == 2 || r == 5 || r == 8) << name_of(type) << " row " << r;
+        }
+      }
+    }
+  }
+}
+
 // Numbers that are not finite, huge or tiny must not crash, and poison only the rows they are in.
 TEST_P(Products, StrangeActivations) {
   const std::int64_t n = 256;
