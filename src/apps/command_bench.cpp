@@ -32,13 +32,15 @@ double read_bandwidth(base::ThreadPool& pool) {
   double best = std::numeric_limits<double>::infinity();
   for (int pass = 0; pass < 3; ++pass)
     best = std::min(best, seconds_of([&] {
-      pool.loop(kWords, kWords / (8 * pool.threads()), [&](std::int64_t begin, std::int64_t end, int thread) {
-        std::uint64_t lane[8] = {};
-        for (std::int64_t i = begin; i + 8 <= end; i += 8)
-          for (std::int64_t k = 0; k < 8; ++k) lane[k] += words[static_cast<std::size_t>(i + k)];
-        for (const std::uint64_t v : lane) sums[static_cast<std::size_t>(thread)] += v;
-      });
-    }));
+                      pool.loop(kWords, kWords / (8 * pool.threads()),
+                                [&](std::int64_t begin, std::int64_t end, int thread) {
+                                  std::uint64_t lane[8] = {};
+                                  for (std::int64_t i = begin; i + 8 <= end; i += 8)
+                                    for (std::int64_t k = 0; k < 8; ++k)
+                                      lane[k] += words[static_cast<std::size_t>(i + k)];
+                                  for (const std::uint64_t v : lane) sums[static_cast<std::size_t>(thread)] += v;
+                                });
+                    }));
   std::uint64_t total = 0;
   for (const std::uint64_t s : sums) total += s;
   FATHOM_CHECK(total == 3 * static_cast<std::uint64_t>(kWords));
@@ -58,7 +60,9 @@ class Bench {
     for (std::int64_t at = first; at < first + n; at += most) {
       rows_.clear();
       for (std::int64_t t = at; t < std::min(at + most, first + n); ++t)
-        rows_.push_back({.token = token(t), .position = static_cast<std::int32_t>(t), .sequence = 0,
+        rows_.push_back({.token = token(t),
+                         .position = static_cast<std::int32_t>(t),
+                         .sequence = 0,
                          .prefill = prefill && engine::in_full_cell(t, first + n, runner_.prefill_cell()),
                          .logits = t + 1 == (prefill ? first + n : t + 1)});
       const model::SequencePages sequence{pages_};
@@ -69,7 +73,8 @@ class Bench {
 
  private:
   std::int32_t token(std::int64_t t) const {
-    return static_cast<std::int32_t>(static_cast<std::uint64_t>(t) * 2654435761u % static_cast<std::uint64_t>(runner_.model().config().vocabulary));
+    return static_cast<std::int32_t>(static_cast<std::uint64_t>(t) * 2654435761u %
+                                     static_cast<std::uint64_t>(runner_.model().config().vocabulary));
   }
 
   engine::Runner& runner_;
@@ -88,8 +93,11 @@ void print(const BenchFlags& flags, const Line& line) {
   const double rate = static_cast<double>(line.n) / line.seconds;
   const double share = rate * line.bytes_per_token / line.bandwidth;
   if (flags.json) {
-    fmt::print("{{\"name\": {}, \"what\": \"{}\", \"n\": {}, \"depth\": {}, \"tps\": {:.2f}, \"seconds\": {:.4f}, \"bytes_per_token\": {:.0f}, \"share_of_bandwidth\": {:.3f}}}\n",
-               files::Json(flags.model).dump(), line.what, line.n, line.depth, rate, line.seconds, line.bytes_per_token, share);
+    fmt::print(
+        "{{\"name\": {}, \"what\": \"{}\", \"n\": {}, \"depth\": {}, \"tps\": {:.2f}, \"seconds\": {:.4f}, "
+        "\"bytes_per_token\": {:.0f}, \"share_of_bandwidth\": {:.3f}}}\n",
+        files::Json(flags.model).dump(), line.what, line.n, line.depth, rate, line.seconds, line.bytes_per_token,
+        share);
   } else {
     fmt::print("{:8} {:6} tokens at {:6}: {:9.1f} tokens/s{}\n", line.what, line.n, line.depth, rate,
                line.what == "decode" ? fmt::format("  ({:.0f} % of the read bandwidth)", 100 * share) : "");
@@ -102,7 +110,8 @@ void print(const BenchFlags& flags, const Line& line) {
 Status bench(const BenchFlags& flags) {
   auto path = resolve_model(flags.model);
   if (!path) return std::unexpected(path.error());
-  const std::int64_t deepest = *std::ranges::max_element(flags.depth), longest = *std::ranges::max_element(flags.prefill);
+  const std::int64_t deepest = *std::ranges::max_element(flags.depth),
+                     longest = *std::ranges::max_element(flags.prefill);
   const std::int64_t positions = std::max(deepest + std::max<std::int64_t>(flags.decode, 1) + 1, longest) + 1;
   engine::LoadOptions options = load_options(flags);
   if (positions > 1 << 30) return fail("{} positions are too many", positions);
@@ -126,7 +135,8 @@ Status bench(const BenchFlags& flags) {
     b.feed(0, std::max(depth, 1), true);
     const std::int64_t from = std::max(depth, 1);
     const double seconds = seconds_of([&] { b.feed(from, flags.decode, false); });
-    const double cached = static_cast<double>(cache.bytes_per_token()) * (static_cast<double>(from) + flags.decode / 2.0);
+    const double cached =
+        static_cast<double>(cache.bytes_per_token()) * (static_cast<double>(from) + flags.decode / 2.0);
     print(flags, {"decode", flags.decode, depth, seconds, static_cast<double>(sizes.active_bytes) + cached, bandwidth});
   }
   return {};

@@ -1,6 +1,6 @@
 // generate: one answer on standard output, as it comes.
-#include <csignal>
 #include <condition_variable>
+#include <csignal>
 #include <cstdio>
 #include <mutex>
 
@@ -23,10 +23,14 @@ struct Answer {
 
 std::string_view reason_name(engine::FinishReason reason) {
   switch (reason) {
-    case engine::FinishReason::kStop: return "stop";
-    case engine::FinishReason::kLength: return "length";
-    case engine::FinishReason::kCancelled: return "cancelled";
-    default: return "error";
+    case engine::FinishReason::kStop:
+      return "stop";
+    case engine::FinishReason::kLength:
+      return "length";
+    case engine::FinishReason::kCancelled:
+      return "cancelled";
+    default:
+      return "error";
   }
 }
 
@@ -71,24 +75,25 @@ Status generate(const GenerateFlags& flags) {
   if (!prompt) return std::unexpected(prompt.error());
   Answer answer;
   const bool stream = !flags.json;
-  auto run = engine::start_answer(
-      **model,
-      {.prompt = std::move(*prompt), .sampling = apply(flags.sampling, (*model)->default_sampling()), .max_tokens = flags.max_tokens},
-      [&](const engine::AnswerDelta& delta) {
-        if (stream) {
-          // Thoughts go to standard error, so that standard output holds the answer alone.
-          std::fwrite(delta.reasoning.data(), 1, delta.reasoning.size(), stderr);
-          std::fwrite(delta.content.data(), 1, delta.content.size(), stdout);
-          std::fflush(stdout);
-        }
-        const std::scoped_lock lock(answer.mutex);
-        answer.reasoning += delta.reasoning;
-        answer.content += delta.content;
-        if (delta.finish == engine::FinishReason::kNone) return;
-        answer.last = delta;
-        answer.done = true;
-        answer.ended.notify_one();
-      });
+  auto run = engine::start_answer(**model,
+                                  {.prompt = std::move(*prompt),
+                                   .sampling = apply(flags.sampling, (*model)->default_sampling()),
+                                   .max_tokens = flags.max_tokens},
+                                  [&](const engine::AnswerDelta& delta) {
+                                    if (stream) {
+                                      // Thoughts go to standard error, so that standard output holds the answer alone.
+                                      std::fwrite(delta.reasoning.data(), 1, delta.reasoning.size(), stderr);
+                                      std::fwrite(delta.content.data(), 1, delta.content.size(), stdout);
+                                      std::fflush(stdout);
+                                    }
+                                    const std::scoped_lock lock(answer.mutex);
+                                    answer.reasoning += delta.reasoning;
+                                    answer.content += delta.content;
+                                    if (delta.finish == engine::FinishReason::kNone) return;
+                                    answer.last = delta;
+                                    answer.done = true;
+                                    answer.ended.notify_one();
+                                  });
   if (!run) return std::unexpected(run.error());
   std::unique_lock lock(answer.mutex);
   answer.ended.wait(lock, [&] { return answer.done; });

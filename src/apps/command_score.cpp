@@ -22,7 +22,9 @@ Result<std::unique_ptr<engine::Runner>> open_runner(const ModelFlags& flags) {
 }
 
 base::Tensor matrix(const std::vector<float>& values, std::int64_t columns) {
-  return {.dtype = base::DType::kF32, .rank = 2, .shape = {static_cast<std::int64_t>(values.size()) / columns, columns},
+  return {.dtype = base::DType::kF32,
+          .rank = 2,
+          .shape = {static_cast<std::int64_t>(values.size()) / columns, columns},
           .data = reinterpret_cast<const std::byte*>(values.data())};
 }
 
@@ -36,9 +38,14 @@ Status logits(const LogitsFlags& flags) {
   auto runner = open_runner(flags);
   if (!runner) return std::unexpected(runner.error());
   std::vector<float> rows, mtp_rows;
-  engine::ScoreSinks sinks{.logits = [&](std::int64_t, std::span<const float> row) { rows.insert(rows.end(), row.begin(), row.end()); }};
-  if (flags.mtp) sinks.mtp_logits = [&](std::int64_t, std::span<const float> row) { mtp_rows.insert(mtp_rows.end(), row.begin(), row.end()); };
-  if (auto scored = engine::score(**runner, *ids, sinks); !scored) return base::fail_with(flags.tokens_file, scored.error());
+  engine::ScoreSinks sinks{
+      .logits = [&](std::int64_t, std::span<const float> row) { rows.insert(rows.end(), row.begin(), row.end()); }};
+  if (flags.mtp)
+    sinks.mtp_logits = [&](std::int64_t, std::span<const float> row) {
+      mtp_rows.insert(mtp_rows.end(), row.begin(), row.end());
+    };
+  if (auto scored = engine::score(**runner, *ids, sinks); !scored)
+    return base::fail_with(flags.tokens_file, scored.error());
   const std::int64_t vocabulary = (*runner)->model().config().vocabulary;
   std::vector<files::SafetensorsTensor> tensors{{"logits", matrix(rows, vocabulary)}};
   if (flags.mtp) tensors.push_back({"mtp_logits", matrix(mtp_rows, vocabulary)});
@@ -73,9 +80,14 @@ Status perplexity(const PerplexityFlags& flags) {
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const double mean = sum / static_cast<double>(scored), rate = static_cast<double>(ids.size()) / seconds;
   if (flags.json) {
-    fmt::print("{{\"tokens\": {}, \"scored\": {}, \"nll\": {:.6f}, \"perplexity\": {:.6f}, \"tokens_per_second\": {:.1f}}}\n", ids.size(), scored, mean, std::exp(mean), rate);
+    fmt::print(
+        "{{\"tokens\": {}, \"scored\": {}, \"nll\": {:.6f}, \"perplexity\": {:.6f}, \"tokens_per_second\": {:.1f}}}\n",
+        ids.size(), scored, mean, std::exp(mean), rate);
   } else {
-    fmt::print("tokens               {}\nmean neg. log-lik.   {:.6f}\nperplexity           {:.4f}\ntokens per second    {:.1f}\n", ids.size(), mean, std::exp(mean), rate);
+    fmt::print(
+        "tokens               {}\nmean neg. log-lik.   {:.6f}\nperplexity           {:.4f}\ntokens per second    "
+        "{:.1f}\n",
+        ids.size(), mean, std::exp(mean), rate);
   }
   return {};
 }

@@ -19,8 +19,9 @@ Status serve(const ServeFlags& flags) {
   auto model = open_model(flags);
   if (!model) return std::unexpected(model.error());
   const int context = (*model)->context_length();
-  auto server = server::Server::start({.host = flags.host, .port = flags.port, .api_key = flags.api_key, .page = server::embedded_page()},
-                                      {std::shared_ptr<engine::LoadedModel>(std::move(*model))});
+  auto server = server::Server::start(
+      {.host = flags.host, .port = flags.port, .api_key = flags.api_key, .page = server::embedded_page()},
+      {std::shared_ptr<engine::LoadedModel>(std::move(*model))});
   if (!server) return std::unexpected(server.error());
   fmt::print("fathom serves {} at {} (context {}); Ctrl-C stops it\n", flags.model, (*server)->url(), context);
   std::fflush(stdout);

@@ -29,7 +29,8 @@ std::string size_text(double bytes) {
 
 std::string time_text(double seconds) {
   const auto s = static_cast<long>(seconds);
-  return s < 3600 ? fmt::format("{}:{:02}", s / 60, s % 60) : fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
+  return s < 3600 ? fmt::format("{}:{:02}", s / 60, s % 60)
+                  : fmt::format("{}:{:02}:{:02}", s / 3600, s / 60 % 60, s % 60);
 }
 
 // One line that is written over: bar, bytes, speed, time left.
@@ -39,13 +40,21 @@ void show_bar(const PullProgress& p) {
   const int full = static_cast<int>(share * kBar);
   std::string line;
   switch (p.phase) {
-    case PullProgress::Phase::kWaiting: line = "waiting for another program that pulls this model"; break;
-    case PullProgress::Phase::kChecking: line = fmt::format("checking {}", p.file); break;
-    case PullProgress::Phase::kDone: line = fmt::format("{} here", size_text(static_cast<double>(p.total))); break;
+    case PullProgress::Phase::kWaiting:
+      line = "waiting for another program that pulls this model";
+      break;
+    case PullProgress::Phase::kChecking:
+      line = fmt::format("checking {}", p.file);
+      break;
+    case PullProgress::Phase::kDone:
+      line = fmt::format("{} here", size_text(static_cast<double>(p.total)));
+      break;
     case PullProgress::Phase::kFetching:
-      line = fmt::format("[{}{}] {:3.0f} %  {} of {}", std::string(static_cast<std::size_t>(full), '#'), std::string(static_cast<std::size_t>(kBar - full), '.'),
-                         share * 100, size_text(static_cast<double>(p.done)), size_text(static_cast<double>(p.total)));
-      if (p.bytes_per_second > 0) line += fmt::format("  {}/s  {} left", size_text(p.bytes_per_second), time_text(p.seconds_left));
+      line = fmt::format("[{}{}] {:3.0f} %  {} of {}", std::string(static_cast<std::size_t>(full), '#'),
+                         std::string(static_cast<std::size_t>(kBar - full), '.'), share * 100,
+                         size_text(static_cast<double>(p.done)), size_text(static_cast<double>(p.total)));
+      if (p.bytes_per_second > 0)
+        line += fmt::format("  {}/s  {} left", size_text(p.bytes_per_second), time_text(p.seconds_left));
   }
   fmt::print(stderr, "\r\033[K{}{}", line, p.phase == PullProgress::Phase::kDone ? "\n" : "");
   std::fflush(stderr);
@@ -61,7 +70,8 @@ class Lines {
     last_tenth_ = tenth;
     if (p.phase == PullProgress::Phase::kFetching)
       fmt::print(stderr, "{} of {}\n", size_text(static_cast<double>(p.done)), size_text(static_cast<double>(p.total)));
-    if (p.phase == PullProgress::Phase::kWaiting) fmt::print(stderr, "waiting for another program that pulls this model\n");
+    if (p.phase == PullProgress::Phase::kWaiting)
+      fmt::print(stderr, "waiting for another program that pulls this model\n");
   }
 
  private:
@@ -115,19 +125,22 @@ Status list(const ListFlags& flags) {
   const auto models = store->list();
   if (flags.json) {
     files::Json rows = files::Json::array();
-    for (const auto& m : models) rows.push_back({{"name", m.name}, {"path", m.path}, {"bytes", m.bytes}, {"holder", m.holder}});
+    for (const auto& m : models)
+      rows.push_back({{"name", m.name}, {"path", m.path}, {"bytes", m.bytes}, {"holder", m.holder}});
     fmt::print("{}\n", rows.dump(2, ' ', false, files::Json::error_handler_t::replace));
     return {};
   }
   std::size_t width = 4;
   for (const auto& m : models) width = std::max(width, m.name.size());
   if (!models.empty()) fmt::print("{:{}}  {:>9}  held by\n", "name", width, "size");
-  for (const auto& m : models) fmt::print("{:{}}  {:>9}  {}\n", m.name, width, size_text(static_cast<double>(m.bytes)), m.holder);
+  for (const auto& m : models)
+    fmt::print("{:{}}  {:>9}  {}\n", m.name, width, size_text(static_cast<double>(m.bytes)), m.holder);
   if (models.empty()) fmt::print("no models yet; those with a name, for `fathom pull NAME`:\n");
   if (!models.empty() && !flags.all) return {};
   if (!models.empty()) fmt::print("\nto be had with `fathom pull NAME`:\n");
   for (const auto& e : files::catalog())
-    fmt::print("  {:24} {:>9}, {:>9} of memory, {}: {}\n", e.name, size_text(static_cast<double>(e.bytes)), size_text(static_cast<double>(e.memory)), e.licence, e.about);
+    fmt::print("  {:24} {:>9}, {:>9} of memory, {}: {}\n", e.name, size_text(static_cast<double>(e.bytes)),
+               size_text(static_cast<double>(e.memory)), e.licence, e.about);
   return {};
 }
 

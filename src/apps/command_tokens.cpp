@@ -36,7 +36,8 @@ Status detokenize(const TokenizeFlags& flags) {
   auto ids = parse_ids(*text, flags.file);
   if (!ids) return std::unexpected(ids.error());
   for (const tokens::TokenId id : *ids)
-    if (id < 0 || id >= tokenizer->vocabulary_size()) return fail("{}: token {} is outside the vocabulary of {}", flags.file, id, tokenizer->vocabulary_size());
+    if (id < 0 || id >= tokenizer->vocabulary_size())
+      return fail("{}: token {} is outside the vocabulary of {}", flags.file, id, tokenizer->vocabulary_size());
   fmt::print("{}", tokenizer->decode(*ids, true));
   return {};
 }

@@ -1,4 +1,5 @@
-// The program: reads the command line, runs one command, prints what went wrong. Exit codes: 0, 1 (bad input), 2 (usage).
+// The program: reads the command line, runs one command, prints what went wrong. Exit codes: 0, 1 (bad input), 2
+// (usage).
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <functional>
@@ -10,23 +11,31 @@ namespace fathom::apps {
 namespace {
 
 constexpr const char* kVersion = "fathom 0.1.0";
-constexpr const char* kModelHelp = "a catalogue name, a GGUF file, a Hugging Face directory, or hf:owner/repo[@revision][:file]";
+constexpr const char* kModelHelp =
+    "a catalogue name, a GGUF file, a Hugging Face directory, or hf:owner/repo[@revision][:file]";
 
 // What the chosen command does, once the whole line is read.
 using Action = std::function<Status()>;
 
 void add_model_flags(CLI::App& app, ModelFlags& flags) {
   app.add_option("MODEL", flags.model, kModelHelp)->type_name("FILE")->required();
-  app.add_option("--threads", flags.threads, "threads to compute with (default: all this process may use)")->check(CLI::Range(1, 1024));
-  app.add_option("--ctx", flags.context, "positions of context (default: the model's own, at most what memory holds)")->check(CLI::Range(1, 1 << 30));
-  app.add_option("--cache-type", flags.cache_type, "element type of the cache: f32, bf16 or q8")->check(CLI::IsMember({"f32", "bf16", "q8"}));
-  app.add_option("--prefill-cell", flags.prefill_cell, "positions of one cell of the prefill grid")->check(CLI::Range(1, 65536))->group("");
+  app.add_option("--threads", flags.threads, "threads to compute with (default: all this process may use)")
+      ->check(CLI::Range(1, 1024));
+  app.add_option("--ctx", flags.context, "positions of context (default: the model's own, at most what memory holds)")
+      ->check(CLI::Range(1, 1 << 30));
+  app.add_option("--cache-type", flags.cache_type, "element type of the cache: f32, bf16 or q8")
+      ->check(CLI::IsMember({"f32", "bf16", "q8"}));
+  app.add_option("--prefill-cell", flags.prefill_cell, "positions of one cell of the prefill grid")
+      ->check(CLI::Range(1, 65536))
+      ->group("");
 }
 
 void add_sampling_flags(CLI::App& app, SamplingFlags& flags) {
-  app.add_option("--temp", flags.temperature, "temperature; 0 takes the likeliest token")->check(CLI::Range(0.0, 100.0));
+  app.add_option("--temp", flags.temperature, "temperature; 0 takes the likeliest token")
+      ->check(CLI::Range(0.0, 100.0));
   app.add_option("--top-k", flags.top_k, "sample from the k likeliest; 0: all")->check(CLI::NonNegativeNumber);
-  app.add_option("--top-p", flags.top_p, "sample from the likeliest that together have this probability")->check(CLI::Range(0.0, 1.0));
+  app.add_option("--top-p", flags.top_p, "sample from the likeliest that together have this probability")
+      ->check(CLI::Range(0.0, 1.0));
   app.add_option("--min-p", flags.min_p, "least probability relative to the likeliest")->check(CLI::Range(0.0, 1.0));
   app.add_option("--repetition-penalty", flags.repetition_penalty, "1: off")->check(CLI::Range(0.01, 100.0));
   app.add_option("--frequency-penalty", flags.frequency_penalty, "0: off")->check(CLI::Range(-2.0, 2.0));
@@ -36,7 +45,8 @@ void add_sampling_flags(CLI::App& app, SamplingFlags& flags) {
 
 // --thinking and --no-thinking; neither leaves it to the template.
 void add_thinking_flags(CLI::App& app, std::optional<bool>& thinking) {
-  app.add_flag_callback("--thinking", [&] { thinking = true; }, "let the model think, where its template has the switch");
+  app.add_flag_callback(
+      "--thinking", [&] { thinking = true; }, "let the model think, where its template has the switch");
   app.add_flag_callback("--no-thinking", [&] { thinking = false; }, "answer at once");
 }
 
@@ -64,24 +74,27 @@ struct Flags {
 };
 
 void add_chat(CLI::App& app, ChatFlags& f, Action& action) {
-  CLI::App& c = command(app, "chat", "chat in the terminal",
-                        "fathom chat                            with the default model\n"
-                        "  fathom chat r1-distill-qwen-7b --thinking\n"
-                        "  git diff | fathom chat --system \"Review this change.\"\n\n"
-                        "Standard input that is a file or a pipe is one question, whatever lines it has: its answer goes to standard\n"
-                        "output, without colours where that is no terminal, thoughts go to standard error, and the chat ends.\n"
-                        "NO_COLOR turns colours off. What is typed is kept in chat_history in the data folder.");
+  CLI::App& c = command(
+      app, "chat", "chat in the terminal",
+      "fathom chat                            with the default model\n"
+      "  fathom chat r1-distill-qwen-7b --thinking\n"
+      "  git diff | fathom chat --system \"Review this change.\"\n\n"
+      "Standard input that is a file or a pipe is one question, whatever lines it has: its answer goes to standard\n"
+      "output, without colours where that is no terminal, thoughts go to standard error, and the chat ends.\n"
+      "NO_COLOR turns colours off. What is typed is kept in chat_history in the data folder.");
   add_model_flags(c, f);
   c.get_option("MODEL")->required(false);
   add_sampling_flags(c, f.sampling);
   add_thinking_flags(c, f.thinking);
   c.add_option("--system", f.system, "a system prompt, or @FILE");
-  c.add_option("-n,--max-tokens", f.max_tokens, "tokens of an answer at most (default: until the context is full)")->check(CLI::PositiveNumber);
+  c.add_option("-n,--max-tokens", f.max_tokens, "tokens of an answer at most (default: until the context is full)")
+      ->check(CLI::PositiveNumber);
   c.callback([&] { action = [&] { return chat(f); }; });
 }
 
 void add_inspect(CLI::App& app, InspectFlags& f, Action& action) {
-  CLI::App& c = command(app, "inspect", "say what a model file holds, or what this machine can do", "fathom inspect model.gguf");
+  CLI::App& c =
+      command(app, "inspect", "say what a model file holds, or what this machine can do", "fathom inspect model.gguf");
   c.add_option("MODEL", f.model, kModelHelp)->type_name("FILE");
   c.add_flag("--machine", f.machine, "the kernels, threads and memory that fathom has here");
   c.add_flag("--json", f.json, "print one JSON object");
@@ -89,7 +102,8 @@ void add_inspect(CLI::App& app, InspectFlags& f, Action& action) {
 }
 
 void add_completions(CLI::App& app, std::string& shell, Action& action) {
-  CLI::App& c = command(app, "completions", "print the completion script of a shell", "source <(fathom completions bash)");
+  CLI::App& c =
+      command(app, "completions", "print the completion script of a shell", "source <(fathom completions bash)");
   c.add_option("SHELL", shell, "bash, zsh or fish")->required()->check(CLI::IsMember({"bash", "zsh", "fish"}));
   c.callback([&] {
     action = [&]() -> Status {
@@ -108,25 +122,31 @@ void add_generate(CLI::App& app, GenerateFlags& f, Action& action) {
   c.add_option("-p,--prompt", f.prompt, "the question, or with --raw the text to go on with");
   c.add_option("--prompt-file", f.prompt_file, "read it from a file; - is standard input")->type_name("FILE");
   c.add_option("--system", f.system, "a system prompt");
-  c.add_option("-n,--max-tokens", f.max_tokens, "tokens at most (default: until the context is full)")->check(CLI::PositiveNumber);
+  c.add_option("-n,--max-tokens", f.max_tokens, "tokens at most (default: until the context is full)")
+      ->check(CLI::PositiveNumber);
   c.add_flag("--raw", f.raw, "continue the text itself, without a chat template");
   c.add_flag("--json", f.json, "print one JSON object instead of a stream");
   c.callback([&] { action = [&] { return generate(f); }; });
 }
 
 void add_tokens(CLI::App& app, Flags& f, Action& action) {
-  CLI::App& t = command(app, "tokenize", "print a text's token ids as a JSON array", "fathom tokenize model.gguf --file text.txt");
+  CLI::App& t = command(app, "tokenize", "print a text's token ids as a JSON array",
+                        "fathom tokenize model.gguf --file text.txt");
   t.add_option("MODEL", f.tokenize.model, kModelHelp)->type_name("FILE")->required();
   t.add_option("--file", f.tokenize.file, "the text; - is standard input")->type_name("FILE")->required();
   t.add_flag("--specials", f.tokenize.specials, "recognise control tokens in the text");
   t.callback([&] { action = [&] { return tokenize(f.tokenize); }; });
 
-  CLI::App& d = command(app, "detokenize", "print the text of token ids", "fathom detokenize model.gguf --ids-file ids.txt");
+  CLI::App& d =
+      command(app, "detokenize", "print the text of token ids", "fathom detokenize model.gguf --ids-file ids.txt");
   d.add_option("MODEL", f.detokenize.model, kModelHelp)->type_name("FILE")->required();
-  d.add_option("--ids-file", f.detokenize.file, "ids separated by white space, or a JSON array; - is standard input")->type_name("FILE")->required();
+  d.add_option("--ids-file", f.detokenize.file, "ids separated by white space, or a JSON array; - is standard input")
+      ->type_name("FILE")
+      ->required();
   d.callback([&] { action = [&] { return detokenize(f.detokenize); }; });
 
-  CLI::App& r = command(app, "render", "print the prompt that a conversation becomes, byte for byte", "fathom render model.gguf --messages messages.json");
+  CLI::App& r = command(app, "render", "print the prompt that a conversation becomes, byte for byte",
+                        "fathom render model.gguf --messages messages.json");
   r.add_option("MODEL", f.render.model, kModelHelp)->type_name("FILE")->required();
   r.add_option("--messages", f.render.messages, "a JSON array of {role, content}")->type_name("FILE")->required();
   r.add_option("--tools", f.render.tools, "a JSON array of tools")->type_name("FILE");
@@ -136,40 +156,60 @@ void add_tokens(CLI::App& app, Flags& f, Action& action) {
 }
 
 void add_scores(CLI::App& app, Flags& f, Action& action) {
-  CLI::App& l = command(app, "logits", "write the logits of every position of a text", "fathom logits model.gguf --tokens-file ids.txt --out logits.safetensors");
+  CLI::App& l = command(app, "logits", "write the logits of every position of a text",
+                        "fathom logits model.gguf --tokens-file ids.txt --out logits.safetensors");
   add_model_flags(l, f.logits);
-  l.add_option("--tokens-file", f.logits.tokens_file, "token ids separated by white space")->type_name("FILE")->required();
+  l.add_option("--tokens-file", f.logits.tokens_file, "token ids separated by white space")
+      ->type_name("FILE")
+      ->required();
   l.add_option("--out", f.logits.out, "the safetensors file to write: logits [T, V]")->type_name("FILE")->required();
   l.add_flag("--mtp", f.logits.mtp, "also mtp_logits [T - 1, V] of the MTP layer");
   l.callback([&] { action = [&] { return logits(f.logits); }; });
 
-  CLI::App& p = command(app, "perplexity", "how well the model predicts a text", "fathom perplexity model.gguf --file text.txt");
+  CLI::App& p =
+      command(app, "perplexity", "how well the model predicts a text", "fathom perplexity model.gguf --file text.txt");
   add_model_flags(p, f.perplexity);
   p.add_option("--file", f.perplexity.file, "the text; - is standard input")->type_name("FILE")->required();
   p.add_flag("--json", f.perplexity.json, "print one JSON object");
   p.callback([&] { action = [&] { return perplexity(f.perplexity); }; });
 
-  CLI::App& b = command(app, "bench", "measure prefill and decode speed", "fathom bench model.gguf --prefill 512,2048 --depth 0,4096");
+  CLI::App& b = command(app, "bench", "measure prefill and decode speed",
+                        "fathom bench model.gguf --prefill 512,2048 --depth 0,4096");
   add_model_flags(b, f.bench);
-  b.add_option("--prefill", f.bench.prefill, "prompt lengths to measure")->delimiter(',')->check(CLI::Range(1, 1 << 24))->capture_default_str();
-  b.add_option("--decode", f.bench.decode, "tokens to decode at each depth")->check(CLI::Range(0, 1 << 20))->capture_default_str();
-  b.add_option("--depth", f.bench.depth, "tokens in the cache when decoding starts")->delimiter(',')->check(CLI::Range(0, 1 << 24))->capture_default_str();
+  b.add_option("--prefill", f.bench.prefill, "prompt lengths to measure")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 1 << 24))
+      ->capture_default_str();
+  b.add_option("--decode", f.bench.decode, "tokens to decode at each depth")
+      ->check(CLI::Range(0, 1 << 20))
+      ->capture_default_str();
+  b.add_option("--depth", f.bench.depth, "tokens in the cache when decoding starts")
+      ->delimiter(',')
+      ->check(CLI::Range(0, 1 << 24))
+      ->capture_default_str();
   b.add_flag("--json", f.bench.json, "print JSON lines");
   b.callback([&] { action = [&] { return bench(f.bench); }; });
 }
 
 void add_quantize(CLI::App& app, QuantizeFlags& f, Action& action) {
-  CLI::App& c = command(app, "quantize", "write a model as one GGUF file of another type", "fathom quantize ./DeepSeek-V2-Lite-Chat v2-lite.gguf --type q4_k_m");
+  CLI::App& c = command(app, "quantize", "write a model as one GGUF file of another type",
+                        "fathom quantize ./DeepSeek-V2-Lite-Chat v2-lite.gguf --type q4_k_m");
   c.add_option("IN", f.model, kModelHelp)->required();
   c.add_option("OUT", f.out, "the GGUF file to write")->required();
-  c.add_option("--type", f.type, "what most of its matrices become")->required()->check(CLI::IsMember(quantize_types()));
-  c.add_option("--threads", f.threads, "threads to compute with (default: all this process may use)")->check(CLI::Range(1, 1024));
+  c.add_option("--type", f.type, "what most of its matrices become")
+      ->required()
+      ->check(CLI::IsMember(quantize_types()));
+  c.add_option("--threads", f.threads, "threads to compute with (default: all this process may use)")
+      ->check(CLI::Range(1, 1024));
   c.callback([&] { action = [&] { return quantize(f); }; });
 }
 
 void add_store(CLI::App& app, Flags& f, Action& action) {
-  CLI::App& p = command(app, "pull", "fetch a model from the hub, or what is missing of it", "fathom pull r1-distill-qwen-1.5b");
-  p.add_option("MODEL", f.pull.model, "a catalogue name (fathom list --all) or hf:owner/repo[@revision][:quant or file]")->required();
+  CLI::App& p =
+      command(app, "pull", "fetch a model from the hub, or what is missing of it", "fathom pull r1-distill-qwen-1.5b");
+  p.add_option("MODEL", f.pull.model,
+               "a catalogue name (fathom list --all) or hf:owner/repo[@revision][:quant or file]")
+      ->required();
   p.callback([&] { action = [&] { return pull(f.pull); }; });
 
   CLI::App& l = command(app, "list", "list the models on this machine", "fathom list --all");
@@ -183,7 +223,8 @@ void add_store(CLI::App& app, Flags& f, Action& action) {
 }
 
 void add_serve(CLI::App& app, ServeFlags& f, Action& action) {
-  CLI::App& c = command(app, "serve", "serve the chat page and the API to this machine", "fathom serve model.gguf --port 8000");
+  CLI::App& c =
+      command(app, "serve", "serve the chat page and the API to this machine", "fathom serve model.gguf --port 8000");
   add_model_flags(c, f);
   c.add_option("--host", f.host, "address to listen on")->capture_default_str();
   c.add_option("--port", f.port, "port; 0 takes a free one")->check(CLI::Range(0, 65535))->capture_default_str();

@@ -39,7 +39,11 @@ class LoadLine {
 }  // namespace
 
 engine::LoadOptions load_options(const ModelFlags& flags) {
-  return {.threads = flags.threads, .context = flags.context, .cache_type = flags.cache_type, .prefill_cell = flags.prefill_cell, .progress = LoadLine()};
+  return {.threads = flags.threads,
+          .context = flags.context,
+          .cache_type = flags.cache_type,
+          .prefill_cell = flags.prefill_cell,
+          .progress = LoadLine()};
 }
 
 engine::SamplingOptions apply(const SamplingFlags& flags, engine::SamplingOptions sampling) {
@@ -82,12 +86,14 @@ Result<std::vector<tokens::TokenId>> parse_ids(std::string_view text, const std:
   // White space between numbers, or the JSON array that `tokenize` prints.
   constexpr std::string_view kBetween = " \t\r\n,[]";
   std::vector<tokens::TokenId> ids;
-  for (std::size_t at = text.find_first_not_of(kBetween); at != std::string_view::npos; at = text.find_first_not_of(kBetween, at)) {
+  for (std::size_t at = text.find_first_not_of(kBetween); at != std::string_view::npos;
+       at = text.find_first_not_of(kBetween, at)) {
     const std::size_t end = std::min(text.find_first_of(kBetween, at), text.size());
     tokens::TokenId id = 0;
     const auto [stop, error] = std::from_chars(text.data() + at, text.data() + end, id);
     if (error != std::errc{} || stop != text.data() + end)
-      return fail("{}: \"{}\" is no token id, expected whole numbers separated by white space", name, text.substr(at, std::min<std::size_t>(end - at, 40)));
+      return fail("{}: \"{}\" is no token id, expected whole numbers separated by white space", name,
+                  text.substr(at, std::min<std::size_t>(end - at, 40)));
     ids.push_back(id);
     at = end;
   }

@@ -9,7 +9,9 @@ constexpr std::size_t kAlign = 64;
 constexpr std::size_t kSmallestBlock = std::size_t{1} << 20;
 }  // namespace
 
-void Arena::Free::operator()(std::byte* p) const { ::operator delete[](p, std::align_val_t{kAlign}); }
+void Arena::Free::operator()(std::byte* p) const {
+  ::operator delete[](p, std::align_val_t{kAlign});
+}
 
 Arena::Block Arena::make_block(std::size_t size) {
   return {std::unique_ptr<std::byte[], Free>(static_cast<std::byte*>(::operator new[](size, std::align_val_t{kAlign}))),

@@ -6,7 +6,8 @@
 namespace fathom::base {
 
 void check_failed(const char* condition, const char* file, int line) {
-  std::fprintf(stderr, "fathom: internal error: %s does not hold (%s:%d). Please report this.\n", condition, file, line);
+  std::fprintf(stderr, "fathom: internal error: %s does not hold (%s:%d). Please report this.\n", condition, file,
+               line);
   std::abort();
 }
 

@@ -1,5 +1,6 @@
 // Failures as values. Bad input (files, flags, requests) is a Result whose message says what was read, what was
-// expected and what to do. A programmer's mistake is a CHECK, always on. Nothing here prints, except CHECK as it aborts.
+// expected and what to do. A programmer's mistake is a CHECK, always on. Nothing here prints, except CHECK as it
+// aborts.
 #pragma once
 
 #include <fmt/format.h>

@@ -6,7 +6,9 @@
 
 namespace fathom::base {
 
-inline float bf16_to_f32(std::uint16_t h) { return std::bit_cast<float>(static_cast<std::uint32_t>(h) << 16); }
+inline float bf16_to_f32(std::uint16_t h) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(h) << 16);
+}
 
 // Round to nearest even; a NaN stays a NaN.
 inline std::uint16_t f32_to_bf16(float f) {

@@ -71,7 +71,8 @@ double cpu_quota(const std::string& root) {
 // What a group's limit leaves: its file cache is given back under pressure, so it does not count as used.
 double memory_left(const std::string& folder, const char* limit_file, const char* usage_file) {
   const auto limit_line = first_line(folder + limit_file), usage_line = first_line(folder + usage_file);
-  const auto limit = limit_line ? number(*limit_line) : std::nullopt, usage = usage_line ? number(*usage_line) : std::nullopt;
+  const auto limit = limit_line ? number(*limit_line) : std::nullopt,
+             usage = usage_line ? number(*usage_line) : std::nullopt;
   if (!limit || !usage) return std::numeric_limits<double>::infinity();
   // Version 1 tells a group's own cache and, as total_, that of the groups below it included: the larger one counts.
   double own = 0, total = 0;

@@ -21,7 +21,8 @@ void make_resident(std::span<const std::byte> bytes, FunctionRef<void(std::size_
     const std::size_t pages = (length + page - 1) / page;
     // Where the system does not say (not a mapping), reading costs little.
     const bool known = mincore(start, length, there.data()) == 0;
-    if (!known || std::any_of(there.begin(), there.begin() + static_cast<std::ptrdiff_t>(pages), [](unsigned char c) { return (c & 1) == 0; })) {
+    if (!known || std::any_of(there.begin(), there.begin() + static_cast<std::ptrdiff_t>(pages),
+                              [](unsigned char c) { return (c & 1) == 0; })) {
       madvise(start, length, MADV_WILLNEED);
       for (std::size_t i = 0; i < window.size(); i += page)
         static_cast<void>(static_cast<std::byte>(*static_cast<const volatile std::byte*>(window.data() + i)));

@@ -1,5 +1,6 @@
 // A fixed set of threads that share one loop at a time. The caller takes part; between loops that follow closely the
-// others spin, so that the hundreds of short loops of a decode step cost a fraction of a microsecond each, and then sleep.
+// others spin, so that the hundreds of short loops of a decode step cost a fraction of a microsecond each, and then
+// sleep.
 #pragma once
 
 #include <atomic>

@@ -52,7 +52,9 @@ class StopText {
 class AnswerStream {
  public:
   AnswerStream(const LoadedModel& model, const AnswerRequest& request, AnswerSink sink)
-      : reader_(model.tokenizer(), request.prompt.opens_thinking), stops_(request.stop), sink_(std::move(sink)),
+      : reader_(model.tokenizer(), request.prompt.opens_thinking),
+        stops_(request.stop),
+        sink_(std::move(sink)),
         logprobs_(request.sampling.top_logprobs >= 0) {}
 
   bool take(const TokenEvent& event, const RunStatistics& statistics) {
@@ -95,8 +97,11 @@ class AnswerStream {
 }  // namespace
 
 Result<RunId> start_answer(LoadedModel& model, AnswerRequest request, AnswerSink sink) {
-  Run run{.prompt = model.tokenizer().encode(request.prompt.prompt), .sampling = request.sampling, .max_tokens = request.max_tokens,
-          .stop_tokens = {model.stop_tokens().begin(), model.stop_tokens().end()}, .ignore_stop = request.ignore_stop};
+  Run run{.prompt = model.tokenizer().encode(request.prompt.prompt),
+          .sampling = request.sampling,
+          .max_tokens = request.max_tokens,
+          .stop_tokens = {model.stop_tokens().begin(), model.stop_tokens().end()},
+          .ignore_stop = request.ignore_stop};
   auto stream = std::make_shared<AnswerStream>(model, request, std::move(sink));
   return model.engine().submit(std::move(run), [stream](const TokenEvent& event, const RunStatistics& statistics) {
     return stream->take(event, statistics);

@@ -19,7 +19,9 @@ constexpr std::size_t kLongestQueue = 256;
 // Sequences of one step: beyond it the logits of a step would outgrow what the step may take of memory.
 constexpr std::size_t kMostRunning = 64;
 
-double seconds(auto duration) { return std::chrono::duration<double>(duration).count(); }
+double seconds(auto duration) {
+  return std::chrono::duration<double>(duration).count();
+}
 
 }  // namespace
 
@@ -27,7 +29,8 @@ Result<std::unique_ptr<BatchEngine>> BatchEngine::make(Runner& runner, std::vect
   const auto& cache = runner.cache();
   const std::int64_t one = (runner.context() + cache.page_tokens - 1) / cache.page_tokens;
   const auto budget = static_cast<std::int64_t>(runner.cache_budget() / cache.page_bytes());
-  auto pages = PagePool::make(cache.page_bytes(), std::max(one, std::min<std::int64_t>(budget, one * static_cast<std::int64_t>(kMostRunning))));
+  auto pages = PagePool::make(
+      cache.page_bytes(), std::max(one, std::min<std::int64_t>(budget, one * static_cast<std::int64_t>(kMostRunning))));
   if (!pages) return std::unexpected(pages.error());
   return std::unique_ptr<BatchEngine>(new BatchEngine(runner, std::move(*pages), std::move(undefined)));
 }
@@ -50,10 +53,12 @@ Result<RunId> BatchEngine::submit(Run run, TokenSink sink) {
   if (auto ok = check_tokens(run.prompt, config.vocabulary); !ok) return std::unexpected(ok.error());
   const auto prompt = static_cast<std::int64_t>(run.prompt.size());
   if (prompt >= context_length())
-    return fail("the prompt has {} tokens, but the context holds {}: at least {} must go, so that one token can be answered",
-                prompt, context_length(), prompt - context_length() + 1);
+    return fail(
+        "the prompt has {} tokens, but the context holds {}: at least {} must go, so that one token can be answered",
+        prompt, context_length(), prompt - context_length() + 1);
   auto sequence = std::make_unique<Sequence>();
-  sequence->limit = run.max_tokens < 0 ? context_length() : std::min<std::int64_t>(context_length(), prompt + run.max_tokens);
+  sequence->limit =
+      run.max_tokens < 0 ? context_length() : std::min<std::int64_t>(context_length(), prompt + run.max_tokens);
   sequence->ids.reserve(static_cast<std::size_t>(sequence->limit));
   sequence->ids = run.prompt;
   sequence->sampler.emplace(run.sampling, config.vocabulary, run.prompt);
@@ -122,7 +127,9 @@ void BatchEngine::build_step() {
     step_pages_.push_back({s.pages});
     for (std::int64_t i = 0; i < count; ++i) {
       const std::int64_t at = s.computed + i;
-      rows_.push_back({.token = s.ids[static_cast<std::size_t>(at)], .position = static_cast<std::int32_t>(at), .sequence = index,
+      rows_.push_back({.token = s.ids[static_cast<std::size_t>(at)],
+                       .position = static_cast<std::int32_t>(at),
+                       .sequence = index,
                        .prefill = in_full_cell(at, s.prompt_size(), runner_.prefill_cell()),
                        .logits = at + 1 == static_cast<std::int64_t>(s.ids.size())});
     }

@@ -17,11 +17,16 @@ namespace {
 
 class LoadedFiles final : public LoadedModel {
  public:
-  LoadedFiles(std::string name, std::unique_ptr<Runner> runner, tokens::Tokenizer tokenizer, tokens::ChatTemplate chat_template, Recommended settings)
-      : name_(std::move(name)), runner_(std::move(runner)), tokenizer_(std::move(tokenizer)),
-        template_(std::move(chat_template)), settings_(std::move(settings)) {
+  LoadedFiles(std::string name, std::unique_ptr<Runner> runner, tokens::Tokenizer tokenizer,
+              tokens::ChatTemplate chat_template, Recommended settings)
+      : name_(std::move(name)),
+        runner_(std::move(runner)),
+        tokenizer_(std::move(tokenizer)),
+        template_(std::move(chat_template)),
+        settings_(std::move(settings)) {
     for (const TokenId id : tokenizer_.stop_tokens())
-      if (std::ranges::find(settings_.stop_tokens, id) == settings_.stop_tokens.end()) settings_.stop_tokens.push_back(id);
+      if (std::ranges::find(settings_.stop_tokens, id) == settings_.stop_tokens.end())
+        settings_.stop_tokens.push_back(id);
   }
 
   Result<void> start() {
@@ -72,17 +77,20 @@ Result<std::unique_ptr<LoadedModel>> load_model(const std::string& path, const L
   auto runner = Runner::load(path, options);
   if (!runner) return std::unexpected(runner.error());
   const weights::Checkpoint& checkpoint = (*runner)->checkpoint();
-  auto tokenizer = checkpoint.gguf() != nullptr ? tokens::Tokenizer::from_gguf(*checkpoint.gguf()) : tokens::Tokenizer::from_directory(path);
+  auto tokenizer = checkpoint.gguf() != nullptr ? tokens::Tokenizer::from_gguf(*checkpoint.gguf())
+                                                : tokens::Tokenizer::from_directory(path);
   if (!tokenizer) return std::unexpected(tokenizer.error());
   const std::int64_t vocabulary = (*runner)->model().config().vocabulary;
   if (tokenizer->vocabulary_size() > vocabulary)
-    return fail("{}: the tokenizer has ids up to {}, but the model knows {} tokens: they do not belong together", path, tokenizer->vocabulary_size() - 1, vocabulary);
+    return fail("{}: the tokenizer has ids up to {}, but the model knows {} tokens: they do not belong together", path,
+                tokenizer->vocabulary_size() - 1, vocabulary);
   auto chat_template = tokens::ChatTemplate::for_tokenizer(*tokenizer);
   // Such a model still continues texts; whoever wants a chat of it is told why not.
   if (!chat_template) chat_template = tokens::ChatTemplate::none(chat_template.error().message);
   auto settings = recommended(checkpoint);
   if (!settings) return std::unexpected(settings.error());
-  auto model = std::make_unique<LoadedFiles>(name_of(path), std::move(*runner), std::move(*tokenizer), std::move(*chat_template), std::move(*settings));
+  auto model = std::make_unique<LoadedFiles>(name_of(path), std::move(*runner), std::move(*tokenizer),
+                                             std::move(*chat_template), std::move(*settings));
   if (auto started = model->start(); !started) return std::unexpected(started.error());
   return model;
 }

@@ -1,5 +1,5 @@
-// Pages of cache: one reservation of address space, handed out page by page. Memory is taken from the system when a page
-// is first written.
+// Pages of cache: one reservation of address space, handed out page by page. Memory is taken from the system when a
+// page is first written.
 #pragma once
 
 #include <cstddef>

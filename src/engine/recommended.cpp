@@ -26,7 +26,8 @@ constexpr Setting kSettings[] = {
     {"top_k", "general.sampling.top_k", 0, 1e9f, [](SamplingOptions& s, float v) { s.top_k = static_cast<int>(v); }},
     {"top_p", "general.sampling.top_p", 0, 1, [](SamplingOptions& s, float v) { s.top_p = v; }},
     {"min_p", "general.sampling.min_p", 0, 1, [](SamplingOptions& s, float v) { s.min_p = v; }},
-    {"repetition_penalty", "general.sampling.penalty_repeat", 0.01f, 100, [](SamplingOptions& s, float v) { s.repetition_penalty = v; }},
+    {"repetition_penalty", "general.sampling.penalty_repeat", 0.01f, 100,
+     [](SamplingOptions& s, float v) { s.repetition_penalty = v; }},
 };
 
 Result<void> apply(const Setting& setting, const char* key, double value, SamplingOptions& sampling) {
@@ -58,7 +59,8 @@ Result<Recommended> recommended(const weights::Checkpoint& checkpoint) {
     for (const Setting& setting : kSettings) {
       const auto value = gguf->number(setting.gguf_key);
       if (!value) continue;
-      if (auto ok = apply(setting, setting.gguf_key, *value, r.sampling); !ok) return base::fail_with(checkpoint.path(), ok.error());
+      if (auto ok = apply(setting, setting.gguf_key, *value, r.sampling); !ok)
+        return base::fail_with(checkpoint.path(), ok.error());
       r.source = "the GGUF file";
     }
     return r;
@@ -71,11 +73,13 @@ Result<Recommended> recommended(const weights::Checkpoint& checkpoint) {
   if (!json->is_object()) return fail("{}: expected a JSON object", path);
   for (const Setting& setting : kSettings) {
     if (!json->contains(setting.json_key) || !(*json)[setting.json_key].is_number()) continue;
-    if (auto ok = apply(setting, setting.json_key, (*json)[setting.json_key].get<double>(), r.sampling); !ok) return base::fail_with(path, ok.error());
+    if (auto ok = apply(setting, setting.json_key, (*json)[setting.json_key].get<double>(), r.sampling); !ok)
+      return base::fail_with(path, ok.error());
     r.source = "generation_config.json";
   }
   if (json->contains("eos_token_id"))
-    if (auto ok = read_stop_tokens((*json)["eos_token_id"], r.stop_tokens); !ok) return base::fail_with(path, ok.error());
+    if (auto ok = read_stop_tokens((*json)["eos_token_id"], r.stop_tokens); !ok)
+      return base::fail_with(path, ok.error());
   return r;
 }
 

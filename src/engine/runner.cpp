@@ -28,7 +28,8 @@ Result<DType> cache_type(const std::string& name, const kernels::Table& table) {
 }
 
 Result<int> thread_count(const LoadOptions& options) {
-  if (options.threads < 0 || options.threads > 1024) return fail("{} threads are impossible, expected 1 to 1024", options.threads);
+  if (options.threads < 0 || options.threads > 1024)
+    return fail("{} threads are impossible, expected 1 to 1024", options.threads);
   return options.threads > 0 ? options.threads : base::usable_threads();
 }
 
@@ -61,7 +62,8 @@ void Runner::read_weights(const LoadOptions& options) {
   }
 }
 
-Result<std::unique_ptr<Runner>> Runner::make(std::unique_ptr<model::Model> model, std::string name, const LoadOptions& options) {
+Result<std::unique_ptr<Runner>> Runner::make(std::unique_ptr<model::Model> model, std::string name,
+                                             const LoadOptions& options) {
   const auto threads = thread_count(options);
   if (!threads) return std::unexpected(threads.error());
   std::unique_ptr<Runner> runner(new Runner(std::move(name), *threads));
@@ -71,7 +73,8 @@ Result<std::unique_ptr<Runner>> Runner::make(std::unique_ptr<model::Model> model
 }
 
 Result<void> Runner::set_up(const LoadOptions& options) {
-  if (options.prefill_cell < 0 || options.prefill_cell > 65536) return fail("a prefill cell of {} positions is impossible", options.prefill_cell);
+  if (options.prefill_cell < 0 || options.prefill_cell > 65536)
+    return fail("a prefill cell of {} positions is impossible", options.prefill_cell);
   const kernels::Table& table = kernels::table();
   const auto type = cache_type(options.cache_type, table);
   if (!type) return std::unexpected(type.error());
@@ -90,15 +93,20 @@ Result<void> Runner::size_cache(const LoadOptions& options) {
   const std::size_t per_token = resources_.cache.bytes_per_token();
   const std::size_t taken = weights + kReserve;
   cache_budget_ = memory > taken ? memory - taken : 0;
-  const auto fitting = static_cast<std::int64_t>(std::min<std::size_t>(cache_budget_ / per_token, std::size_t{1} << 30));
+  const auto fitting =
+      static_cast<std::int64_t>(std::min<std::size_t>(cache_budget_ / per_token, std::size_t{1} << 30));
   if (fitting < kLeastContext)
-    return fail("{} needs {:.1f} GiB for its weights and {:.1f} GiB for {} positions of context, but {:.1f} GiB of memory are usable", name_,
-                static_cast<double>(weights) / 0x1p30, static_cast<double>(per_token * kLeastContext) / 0x1p30, kLeastContext, static_cast<double>(memory) / 0x1p30);
+    return fail(
+        "{} needs {:.1f} GiB for its weights and {:.1f} GiB for {} positions of context, but {:.1f} GiB of memory are "
+        "usable",
+        name_, static_cast<double>(weights) / 0x1p30, static_cast<double>(per_token * kLeastContext) / 0x1p30,
+        kLeastContext, static_cast<double>(memory) / 0x1p30);
   if (options.context < 0) return fail("a context of {} positions is impossible", options.context);
   if (options.context > fitting)
     return fail("a context of {} positions needs {:.1f} GiB, but memory holds {} beside the weights", options.context,
                 static_cast<double>(per_token) * options.context / 0x1p30, fitting);
-  context_ = static_cast<int>(options.context > 0 ? options.context : std::min<std::int64_t>(model_->config().context, fitting));
+  context_ = static_cast<int>(options.context > 0 ? options.context
+                                                  : std::min<std::int64_t>(model_->config().context, fitting));
   return {};
 }
 

@@ -25,7 +25,8 @@ class Runner {
   // Errors: what is wrong with the files, an unknown cache type, a model or context that memory does not hold.
   static base::Result<std::unique_ptr<Runner>> load(const std::string& path, const LoadOptions& options);
   // A model whose weights lie in memory already; `name` stands in messages.
-  static base::Result<std::unique_ptr<Runner>> make(std::unique_ptr<model::Model> model, std::string name, const LoadOptions& options);
+  static base::Result<std::unique_ptr<Runner>> make(std::unique_ptr<model::Model> model, std::string name,
+                                                    const LoadOptions& options);
 
   // The files of a model that was loaded from a path; there must be some.
   const weights::Checkpoint& checkpoint() const {
@@ -64,6 +65,8 @@ class Runner {
 };
 
 // Whether the token at `position` of a prompt of `prompt` tokens lies in a full cell of its grid.
-inline bool in_full_cell(std::int64_t position, std::int64_t prompt, int cell) { return (position / cell + 1) * cell <= prompt; }
+inline bool in_full_cell(std::int64_t position, std::int64_t prompt, int cell) {
+  return (position / cell + 1) * cell <= prompt;
+}
 
 }  // namespace fathom::engine

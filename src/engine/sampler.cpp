@@ -61,7 +61,9 @@ TokenId Sampler::sample(std::span<float> logits) {
     if (!(weight > 0)) continue;
     candidates_.push_back({weight, static_cast<TokenId>(id)});
   }
-  const auto likelier = [](const Candidate& a, const Candidate& b) { return a.logit > b.logit || (a.logit == b.logit && a.id < b.id); };
+  const auto likelier = [](const Candidate& a, const Candidate& b) {
+    return a.logit > b.logit || (a.logit == b.logit && a.id < b.id);
+  };
   if (options_.top_k > 0 && static_cast<std::size_t>(options_.top_k) < candidates_.size()) {
     std::nth_element(candidates_.begin(), candidates_.begin() + options_.top_k, candidates_.end(), likelier);
     candidates_.resize(static_cast<std::size_t>(options_.top_k));

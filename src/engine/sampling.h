@@ -19,8 +19,8 @@ struct SamplingOptions {
   float frequency_penalty = 0.0f;   // over the answer
   float presence_penalty = 0.0f;
   std::vector<std::pair<tokens::TokenId, float>> logit_bias;
-  std::uint64_t seed = 0;           // the engine draws one where the request gives none
-  int top_logprobs = -1;            // -1: none wanted; 0: of the chosen token; n: and of the n likeliest
+  std::uint64_t seed = 0;  // the engine draws one where the request gives none
+  int top_logprobs = -1;   // -1: none wanted; 0: of the chosen token; n: and of the n likeliest
 };
 
 }  // namespace fathom::engine

@@ -13,7 +13,8 @@ using base::Result;
 Result<void> check_tokens(std::span<const tokens::TokenId> ids, std::int64_t vocabulary) {
   if (ids.empty()) return fail("there are no tokens: expected at least one");
   for (std::size_t i = 0; i < ids.size(); ++i)
-    if (ids[i] < 0 || ids[i] >= vocabulary) return fail("token {} (number {}) is outside the vocabulary of {}", ids[i], i, vocabulary);
+    if (ids[i] < 0 || ids[i] >= vocabulary)
+      return fail("token {} (number {}) is outside the vocabulary of {}", ids[i], i, vocabulary);
   return {};
 }
 
@@ -50,8 +51,11 @@ Result<void> score(Runner& runner, std::span<const tokens::TokenId> ids, const S
     const std::int64_t last = std::min(first + kScoreRows, count);
     rows.clear();
     for (std::int64_t t = first; t < last; ++t)
-      rows.push_back({.token = ids[static_cast<std::size_t>(t)], .position = static_cast<std::int32_t>(t), .sequence = 0,
-                      .prefill = in_full_cell(t, count, runner.prefill_cell()), .logits = true});
+      rows.push_back({.token = ids[static_cast<std::size_t>(t)],
+                      .position = static_cast<std::int32_t>(t),
+                      .sequence = 0,
+                      .prefill = in_full_cell(t, count, runner.prefill_cell()),
+                      .logits = true});
     model::Step step = runner.step(rows, {&sequence, 1});
     runner.model().forward(step);
     if (sinks.logits) each_logits(first, step.logits, config.vocabulary, sinks.logits);

@@ -8,7 +8,10 @@ void Ends::describe(const Config& c, Specs& specs) {
   specs.push_back({.name = "model.embed_tokens.weight", .shape = {c.vocabulary, c.dim}, .matrix = &embedding});
   specs.push_back({.name = "model.norm.weight", .shape = {c.dim}, .vector = &norm});
   // Some files repeat a tied output matrix; the embedding is the one that counts.
-  specs.push_back({.name = "lm_head.weight", .shape = {c.vocabulary, c.dim}, .matrix = c.tied ? nullptr : &output, .optional = c.tied});
+  specs.push_back({.name = "lm_head.weight",
+                   .shape = {c.vocabulary, c.dim},
+                   .matrix = c.tied ? nullptr : &output,
+                   .optional = c.tied});
 }
 
 void GroupedAttention::describe(const Config& c, const std::string& prefix, Variant variant, Specs& specs) {
@@ -31,7 +34,8 @@ void GroupedAttention::describe(const Config& c, const std::string& prefix, Vari
   }
 }
 
-void GroupedAttention::forward(Step& step, const Config& c, std::int64_t layer, const Step::Angles& angles, float* x) const {
+void GroupedAttention::forward(Step& step, const Config& c, std::int64_t layer, const Step::Angles& angles,
+                               float* x) const {
   const std::int64_t n = step.rows(), h = c.head_dim;
   const auto mark = step.arena().mark();
   float* queries = step.floats(n, c.heads * h);
@@ -58,9 +62,18 @@ void GroupedAttention::forward(Step& step, const Config& c, std::int64_t layer, 
     }
   });
   float* mixed = step.floats(n, c.heads * h);
-  step.attend(0, n, {.layer = layer, .key_plane = 0, .value_plane = 1, .heads = c.heads, .q = queries, .width = h,
-                     .value_width = h, .scale = 1.0f / std::sqrt(static_cast<float>(h)), .out = mixed});
-  step.project(step.activations(mixed, n, c.heads * h), n, {{.weight = &o, .bias = o_bias, .out = x, .accumulate = true}});
+  step.attend(0, n,
+              {.layer = layer,
+               .key_plane = 0,
+               .value_plane = 1,
+               .heads = c.heads,
+               .q = queries,
+               .width = h,
+               .value_width = h,
+               .scale = 1.0f / std::sqrt(static_cast<float>(h)),
+               .out = mixed});
+  step.project(step.activations(mixed, n, c.heads * h), n,
+               {{.weight = &o, .bias = o_bias, .out = x, .accumulate = true}});
   step.arena().release(mark);
 }
 

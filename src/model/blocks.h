@@ -1,5 +1,6 @@
-// Blocks that several architectures are made of: embedding and output, grouped-query attention, the SwiGLU feed-forward.
-// Each is a struct of weights with a describe and a forward; what differs between architectures is in their own files.
+// Blocks that several architectures are made of: embedding and output, grouped-query attention, the SwiGLU
+// feed-forward. Each is a struct of weights with a describe and a forward; what differs between architectures is in
+// their own files.
 #pragma once
 
 #include <string>
@@ -25,8 +26,8 @@ struct Ends {
 // Grouped-query attention with rotary positions:
 // q, k, v = W x (+ b); optionally RMSNorm of each head of q and k; RoPE; softmax(q k^T / sqrt(h)) v; W_o.
 struct GroupedAttention {
-  weights::Vector norm;        // [D] before the projections
-  base::Tensor q, k, v, o;     // [H h, D], [G h, D], [G h, D], [D, H h]
+  weights::Vector norm;     // [D] before the projections
+  base::Tensor q, k, v, o;  // [H h, D], [G h, D], [G h, D], [D, H h]
   weights::Vector q_bias, k_bias, v_bias, o_bias;
   weights::Vector q_norm, k_norm;  // [h], Qwen3
 

@@ -1,11 +1,10 @@
 #include "model/config.h"
 
-#include "model/config_check.h"
-
-
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+
+#include "model/config_check.h"
 
 namespace fathom::model {
 
@@ -14,11 +13,16 @@ using base::Result;
 
 std::string_view name(Architecture architecture) {
   switch (architecture) {
-    case Architecture::kLlama: return "llama";
-    case Architecture::kQwen2: return "qwen2";
-    case Architecture::kQwen3: return "qwen3";
-    case Architecture::kDeepSeekV2: return "deepseek_v2";
-    case Architecture::kDeepSeekV3: return "deepseek_v3";
+    case Architecture::kLlama:
+      return "llama";
+    case Architecture::kQwen2:
+      return "qwen2";
+    case Architecture::kQwen3:
+      return "qwen3";
+    case Architecture::kDeepSeekV2:
+      return "deepseek_v2";
+    case Architecture::kDeepSeekV3:
+      return "deepseek_v3";
   }
   return "?";
 }
@@ -32,7 +36,8 @@ std::vector<float> rope_frequencies(const RopeConfig& rope) {
   }
   const float pi2 = 2.0f * std::numbers::pi_v<float>;
   switch (rope.scaling) {
-    case RopeScaling::kNone: break;
+    case RopeScaling::kNone:
+      break;
     case RopeScaling::kLinear:
       for (float& f : inv) f /= rope.factor;
       break;
@@ -45,7 +50,8 @@ std::vector<float> rope_frequencies(const RopeConfig& rope) {
         if (wave > low_wave) {
           f /= rope.factor;
         } else {
-          const float s = (rope.original_context / wave - rope.low_freq_factor) / (rope.high_freq_factor - rope.low_freq_factor);
+          const float s =
+              (rope.original_context / wave - rope.low_freq_factor) / (rope.high_freq_factor - rope.low_freq_factor);
           f = (1 - s) * f / rope.factor + s * f;
         }
       }
@@ -92,13 +98,16 @@ Result<Config> checked(Config c) {
       {"the number of MTP layers", c.draft_layers, 0, 16},
   };
   for (const auto& r : ranges)
-    if (r.value < r.low || r.value > r.high)
-      return fail("{} is {}, expected {} to {}", r.name, r.value, r.low, r.high);
-  if (!(c.norm_eps > 0 && c.norm_eps < 1)) return fail("rms_norm_eps is {}, expected a small positive number", c.norm_eps);
-  if (!(c.rope.theta > 0) || !std::isfinite(c.rope.theta)) return fail("rope_theta is {}, expected a positive number", c.rope.theta);
+    if (r.value < r.low || r.value > r.high) return fail("{} is {}, expected {} to {}", r.name, r.value, r.low, r.high);
+  if (!(c.norm_eps > 0 && c.norm_eps < 1))
+    return fail("rms_norm_eps is {}, expected a small positive number", c.norm_eps);
+  if (!(c.rope.theta > 0) || !std::isfinite(c.rope.theta))
+    return fail("rope_theta is {}, expected a positive number", c.rope.theta);
   if (c.rope.dim % 2 != 0) return fail("the rotary width is {}, expected an even number", c.rope.dim);
-  if (c.rope.scaling != RopeScaling::kNone && !(c.rope.factor > 0)) return fail("rope scaling's factor is {}, expected a positive number", c.rope.factor);
-  if ((c.rope.scaling == RopeScaling::kYarn || c.rope.scaling == RopeScaling::kLlama3) && !(c.rope.original_context > 0))
+  if (c.rope.scaling != RopeScaling::kNone && !(c.rope.factor > 0))
+    return fail("rope scaling's factor is {}, expected a positive number", c.rope.factor);
+  if ((c.rope.scaling == RopeScaling::kYarn || c.rope.scaling == RopeScaling::kLlama3) &&
+      !(c.rope.original_context > 0))
     return fail("rope scaling lacks original_max_position_embeddings");
   if (c.rope.scaling == RopeScaling::kLlama3 && !(c.rope.high_freq_factor > c.rope.low_freq_factor))
     return fail("rope scaling's high_freq_factor must exceed its low_freq_factor");
@@ -108,7 +117,8 @@ Result<Config> checked(Config c) {
     const auto& l = c.latent;
     if (l.q_rank < 0 || l.q_rank > wide || l.kv_rank < 1 || l.kv_rank > 65536 || l.nope < 1 || l.nope > 65536 ||
         l.value < 1 || l.value > 65536 || l.rope != c.rope.dim)
-      return fail("impossible latent attention: q_lora_rank {}, kv_lora_rank {}, head {} + {}, value {}", l.q_rank, l.kv_rank, l.nope, l.rope, l.value);
+      return fail("impossible latent attention: q_lora_rank {}, kv_lora_rank {}, head {} + {}, value {}", l.q_rank,
+                  l.kv_rank, l.nope, l.rope, l.value);
   } else if (c.rope.dim > c.head_dim) {
     return fail("the rotary width {} exceeds the head's {}", c.rope.dim, c.head_dim);
   }
@@ -117,7 +127,8 @@ Result<Config> checked(Config c) {
     if (m.used < 1 || m.used > m.experts) return fail("{} of {} experts cannot be used per token", m.used, m.experts);
     if (m.ffn < 1 || m.ffn > wide) return fail("an expert's width is {}, expected a positive number", m.ffn);
     if (m.shared < 0 || m.shared > 1024 || m.first_dense < 0 || m.frequency < 1)
-      return fail("impossible experts: {} shared, first dense {}, every {} layers", m.shared, m.first_dense, m.frequency);
+      return fail("impossible experts: {} shared, first dense {}, every {} layers", m.shared, m.first_dense,
+                  m.frequency);
     if (m.groups < 1 || m.experts % m.groups != 0 || m.groups_used < 1 || m.groups_used > m.groups)
       return fail("{} experts cannot be limited to {} of {} groups", m.experts, m.groups_used, m.groups);
     if (m.grouping != GateGroups::kNone && m.used > m.experts / m.groups * m.groups_used)

@@ -52,7 +52,7 @@ struct MoeConfig {
   float scale = 1.0f;
 };
 
-struct LatentConfig {  // MLA
+struct LatentConfig {       // MLA
   std::int64_t q_rank = 0;  // 0: queries are projected at once
   std::int64_t kv_rank = 0;
   std::int64_t nope = 0, rope = 0, value = 0;  // per head
@@ -70,8 +70,8 @@ struct Config {
   std::int64_t ffn = 0;
   float norm_eps = 1e-6f;
   std::int64_t context = 0;
-  bool tied = false;  // the output matrix is the embedding
-  bool attention_bias = false;         // on q, k and v
+  bool tied = false;            // the output matrix is the embedding
+  bool attention_bias = false;  // on q, k and v
   bool attention_output_bias = false;
   bool mlp_bias = false;
   RopeConfig rope;

@@ -61,7 +61,8 @@ Result<void> read_rope(const Gguf& file, const Keys& k, Config& c) {
   // Divisors of the frequencies (llama3 scaling comes as this tensor).
   if (const base::Tensor* t = file.tensor("rope_freqs.weight")) {
     if (t->dtype != base::DType::kF32 || t->elements() != c.rope.dim / 2)
-      return fail("rope_freqs.weight holds {} {} values, expected {} of f32", t->elements(), base::info(t->dtype).name, c.rope.dim / 2);
+      return fail("rope_freqs.weight holds {} {} values, expected {} of f32", t->elements(), base::info(t->dtype).name,
+                  c.rope.dim / 2);
     c.rope.divisors.resize(static_cast<std::size_t>(t->elements()));
     std::memcpy(c.rope.divisors.data(), t->data, t->bytes());
     for (const float d : c.rope.divisors)
@@ -84,7 +85,9 @@ void read_latent(Keys& k, Config& c) {
   c.kv_heads = c.heads;
   const float log_factor = c.rope.factor > 1 ? std::log(c.rope.factor) : 0.0f;
   // yarn_log_multiplier is 0.1 * mscale_all_dim already; cos and sin keep amplitude 1 as in every released file.
-  const float m = c.rope.scaling == RopeScaling::kYarn ? 1.0f + k.number("rope.scaling.yarn_log_multiplier", 0.0f) * log_factor : 1.0f;
+  const float m = c.rope.scaling == RopeScaling::kYarn
+                      ? 1.0f + k.number("rope.scaling.yarn_log_multiplier", 0.0f) * log_factor
+                      : 1.0f;
   l.softmax_scale = c.head_dim > 0 ? m * m / std::sqrt(static_cast<float>(c.head_dim)) : 0;
 }
 
@@ -129,7 +132,8 @@ Result<Config> config_from_gguf(const Gguf& file) {
   auto architecture = read_architecture(*type);
   if (!architecture) return std::unexpected(architecture.error());
   const base::Tensor* embedding = file.tensor("token_embd.weight");
-  if (embedding == nullptr || embedding->rank != 2) return fail("token_embd.weight, the embedding, is missing: the file holds no model");
+  if (embedding == nullptr || embedding->rank != 2)
+    return fail("token_embd.weight, the embedding, is missing: the file holds no model");
   Keys k(file, *type);
   Config c;
   c.architecture = *architecture;
@@ -156,7 +160,8 @@ Result<Config> config_from_gguf(const Gguf& file) {
     read_latent(k, c);
     if (auto r = read_experts(k, c); !r) return std::unexpected(r.error());
   } else if (c.rope.scaling == RopeScaling::kYarn) {
-    c.rope.amplitude = k.number("rope.scaling.attn_factor", 1.0f) * (c.rope.factor > 1 ? 0.1f * std::log(c.rope.factor) + 1.0f : 1.0f);
+    c.rope.amplitude =
+        k.number("rope.scaling.attn_factor", 1.0f) * (c.rope.factor > 1 ? 0.1f * std::log(c.rope.factor) + 1.0f : 1.0f);
   }
   if (!k.missing().empty()) return fail("{} is missing", k.missing());
   return checked(std::move(c));

@@ -21,7 +21,8 @@ class Values {
   std::int64_t integer(const char* key, std::int64_t otherwise) {
     if (!has(key)) return otherwise;
     const Json& v = json_[key];
-    if (v.is_number_unsigned() && v.get<std::uint64_t>() > std::uint64_t{1} << 62) return wrong(key, v, "an integer"), otherwise;
+    if (v.is_number_unsigned() && v.get<std::uint64_t>() > std::uint64_t{1} << 62)
+      return wrong(key, v, "an integer"), otherwise;
     if (v.is_number_integer()) return v.get<std::int64_t>();
     // Some configurations write whole numbers as floats.
     if (v.is_number_float() && std::abs(v.get<double>()) < 1e15 && v.get<double>() == std::floor(v.get<double>()))
@@ -69,14 +70,17 @@ class Values {
  private:
   void missing(const char* key) { refuse(fmt::format("\"{}\" is missing", key)); }
   void wrong(const char* key, const Json& v, const char* expected) {
-    refuse(fmt::format("\"{}\" is {}, expected {}", key, v.dump(-1, ' ', false, Json::error_handler_t::replace).substr(0, 60), expected));
+    refuse(fmt::format("\"{}\" is {}, expected {}", key,
+                       v.dump(-1, ' ', false, Json::error_handler_t::replace).substr(0, 60), expected));
   }
 
   const Json& json_;
   std::string error_;
 };
 
-float yarn_scale(float factor, float mscale) { return factor <= 1 ? 1.0f : 0.1f * mscale * std::log(factor) + 1.0f; }
+float yarn_scale(float factor, float mscale) {
+  return factor <= 1 ? 1.0f : 0.1f * mscale * std::log(factor) + 1.0f;
+}
 
 // rope_scaling, or (transformers 5) rope_parameters, which also holds rope_theta.
 void read_rope(Values& top, Config& c) {
@@ -99,8 +103,9 @@ void read_rope(Values& top, Config& c) {
     c.rope.beta_slow = r.number("beta_slow", 1.0f);
     const float mscale = r.number("mscale", 1.0f);
     const float all_dim = r.number("mscale_all_dim", 0.0f);
-    c.rope.amplitude = r.has("attention_factor") ? r.number("attention_factor", 1.0f)
-                                                 : yarn_scale(c.rope.factor, mscale) / yarn_scale(c.rope.factor, all_dim);
+    c.rope.amplitude = r.has("attention_factor")
+                           ? r.number("attention_factor", 1.0f)
+                           : yarn_scale(c.rope.factor, mscale) / yarn_scale(c.rope.factor, all_dim);
     // Both query and key of latent attention are scaled, hence the square (spec of V2: softmax scale only).
     const float m = all_dim != 0 ? yarn_scale(c.rope.factor, all_dim) : 1.0f;
     c.latent.softmax_scale = m * m;
@@ -108,7 +113,8 @@ void read_rope(Values& top, Config& c) {
   } else {
     r.refuse(fmt::format("rope scaling \"{}\" is not supported (default, linear, llama3 and yarn are)", type));
   }
-  if (top.number("partial_rotary_factor", 1.0f) != 1.0f) r.refuse("partial_rotary_factor other than 1 is not supported");
+  if (top.number("partial_rotary_factor", 1.0f) != 1.0f)
+    r.refuse("partial_rotary_factor other than 1 is not supported");
   top.take_error(r);
 }
 
@@ -159,7 +165,8 @@ void read_experts(Values& v, Config& c) {
     m.grouping = GateGroups::kTwoBest;
     m.bias = true;
   } else {
-    v.refuse(fmt::format("topk_method \"{}\" is not supported (greedy, group_limited_greedy and noaux_tc are)", method));
+    v.refuse(
+        fmt::format("topk_method \"{}\" is not supported (greedy, group_limited_greedy and noaux_tc are)", method));
   }
   if (m.grouping == GateGroups::kTwoBest && m.groups == m.groups_used) m.grouping = GateGroups::kNone;
 }

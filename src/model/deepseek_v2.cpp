@@ -10,7 +10,9 @@ namespace {
 class DeepSeekV2 final : public Model {
  public:
   explicit DeepSeekV2(Config config)
-      : Model(std::move(config)), layers_(static_cast<std::size_t>(config_.layers)), frequencies_(rope_frequencies(config_.rope)) {}
+      : Model(std::move(config)),
+        layers_(static_cast<std::size_t>(config_.layers)),
+        frequencies_(rope_frequencies(config_.rope)) {}
 
   Specs describe() override {
     Specs specs;
@@ -65,6 +67,8 @@ class DeepSeekV2 final : public Model {
 
 }  // namespace
 
-std::unique_ptr<Model> make_deepseek_v2(Config config) { return std::make_unique<DeepSeekV2>(std::move(config)); }
+std::unique_ptr<Model> make_deepseek_v2(Config config) {
+  return std::make_unique<DeepSeekV2>(std::move(config));
+}
 
 }  // namespace fathom::model

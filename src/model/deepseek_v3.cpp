@@ -13,7 +13,9 @@ namespace {
 class DeepSeekV3 final : public Model {
  public:
   explicit DeepSeekV3(Config config)
-      : Model(std::move(config)), layers_(static_cast<std::size_t>(config_.layers)), frequencies_(rope_frequencies(config_.rope)) {}
+      : Model(std::move(config)),
+        layers_(static_cast<std::size_t>(config_.layers)),
+        frequencies_(rope_frequencies(config_.rope)) {}
 
   Specs describe() override {
     Specs specs;
@@ -52,7 +54,9 @@ class DeepSeekV3 final : public Model {
   void draft(Step& step, const float* hidden) const override {
     FATHOM_CHECK(drafts() > 0);
     const std::int64_t n = step.rows(), d = config_.dim;
-    const float* e = step.norm(step.embed(mtp_.embedding ? mtp_.embedding : ends_.embedding, d), n, d, mtp_.embedding_norm, config_.norm_eps).x;
+    const float* e = step.norm(step.embed(mtp_.embedding ? mtp_.embedding : ends_.embedding, d), n, d,
+                               mtp_.embedding_norm, config_.norm_eps)
+                         .x;
     const float* h = step.norm(hidden, n, d, mtp_.hidden_norm, config_.norm_eps).x;
     float* both = step.floats(n, 2 * d);
     for (std::int64_t t = 0; t < n; ++t) {
@@ -105,8 +109,16 @@ class DeepSeekV3 final : public Model {
       specs[i].may_be_absent = specs[i].optional;
       specs[i].optional = true;
     }
-    specs.push_back({.name = prefix + "embed_tokens.weight", .shape = {config_.vocabulary, d}, .matrix = &mtp_.embedding, .optional = true, .may_be_absent = true});
-    specs.push_back({.name = prefix + "shared_head.head.weight", .shape = {config_.vocabulary, d}, .matrix = &mtp_.output, .optional = true, .may_be_absent = true});
+    specs.push_back({.name = prefix + "embed_tokens.weight",
+                     .shape = {config_.vocabulary, d},
+                     .matrix = &mtp_.embedding,
+                     .optional = true,
+                     .may_be_absent = true});
+    specs.push_back({.name = prefix + "shared_head.head.weight",
+                     .shape = {config_.vocabulary, d},
+                     .matrix = &mtp_.output,
+                     .optional = true,
+                     .may_be_absent = true});
   }
 
   void run_layer(Step& step, const Layer& layer, std::int64_t i, const Step::Angles& angles, float* x) const {
@@ -126,6 +138,8 @@ class DeepSeekV3 final : public Model {
 
 }  // namespace
 
-std::unique_ptr<Model> make_deepseek_v3(Config config) { return std::make_unique<DeepSeekV3>(std::move(config)); }
+std::unique_ptr<Model> make_deepseek_v3(Config config) {
+  return std::make_unique<DeepSeekV3>(std::move(config));
+}
 
 }  // namespace fathom::model

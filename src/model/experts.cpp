@@ -43,19 +43,22 @@ float group_rank(GateGroups grouping, std::span<const float> group) {
 void limit_to_groups(const MoeConfig& moe, std::vector<float>& choice) {
   const auto size = static_cast<std::size_t>(moe.experts / moe.groups);
   std::vector<float> rank(static_cast<std::size_t>(moe.groups));
-  for (std::size_t g = 0; g < rank.size(); ++g) rank[g] = group_rank(moe.grouping, std::span(choice).subspan(g * size, size));
+  for (std::size_t g = 0; g < rank.size(); ++g)
+    rank[g] = group_rank(moe.grouping, std::span(choice).subspan(g * size, size));
   for (std::size_t g = 0; g < rank.size(); ++g) {
     const auto better = std::ranges::count_if(rank, [&, i = std::size_t{0}](float r) mutable {
       const std::size_t other = i++;
       return r > rank[g] || (r == rank[g] && other < g);
     });
-    if (better >= moe.groups_used) std::fill_n(choice.begin() + static_cast<std::ptrdiff_t>(g * size), size, kMinusInfinity);
+    if (better >= moe.groups_used)
+      std::fill_n(choice.begin() + static_cast<std::ptrdiff_t>(g * size), size, kMinusInfinity);
   }
 }
 
 }  // namespace
 
-void choose_experts(const MoeConfig& moe, std::span<const float> logits, std::span<const float> bias, std::int32_t* experts, float* weights) {
+void choose_experts(const MoeConfig& moe, std::span<const float> logits, std::span<const float> bias,
+                    std::int32_t* experts, float* weights) {
   thread_local std::vector<float> s, choice;
   thread_local std::vector<std::int32_t> order;
   score(moe, logits, s);
@@ -89,7 +92,8 @@ void Experts::describe(const Config& c, const std::string& prefix, Specs& specs)
   gate.resize(count), up.resize(count), down.resize(count);
   specs.push_back({.name = prefix + "post_attention_layernorm.weight", .shape = {c.dim}, .vector = &norm});
   specs.push_back({.name = prefix + "mlp.gate.weight", .shape = {m.experts, c.dim}, .matrix = &router});
-  if (m.bias) specs.push_back({.name = prefix + "mlp.gate.e_score_correction_bias", .shape = {m.experts}, .vector = &bias});
+  if (m.bias)
+    specs.push_back({.name = prefix + "mlp.gate.e_score_correction_bias", .shape = {m.experts}, .vector = &bias});
   for (std::size_t e = 0; e < count; ++e) {
     const std::string expert = fmt::format("{}mlp.experts.{}.", prefix, e);
     specs.push_back({.name = expert + "gate_proj.weight", .shape = {m.ffn, c.dim}, .matrix = &gate[e]});
@@ -98,9 +102,12 @@ void Experts::describe(const Config& c, const std::string& prefix, Specs& specs)
   }
   if (m.shared == 0) return;
   const std::int64_t width = m.shared * m.ffn;
-  specs.push_back({.name = prefix + "mlp.shared_experts.gate_proj.weight", .shape = {width, c.dim}, .matrix = &shared_gate});
-  specs.push_back({.name = prefix + "mlp.shared_experts.up_proj.weight", .shape = {width, c.dim}, .matrix = &shared_up});
-  specs.push_back({.name = prefix + "mlp.shared_experts.down_proj.weight", .shape = {c.dim, width}, .matrix = &shared_down});
+  specs.push_back(
+      {.name = prefix + "mlp.shared_experts.gate_proj.weight", .shape = {width, c.dim}, .matrix = &shared_gate});
+  specs.push_back(
+      {.name = prefix + "mlp.shared_experts.up_proj.weight", .shape = {width, c.dim}, .matrix = &shared_up});
+  specs.push_back(
+      {.name = prefix + "mlp.shared_experts.down_proj.weight", .shape = {c.dim, width}, .matrix = &shared_down});
 }
 
 Experts::Routes Experts::route(Step& step, const Config& c, const Activations& in) const {
@@ -110,14 +117,24 @@ Experts::Routes Experts::route(Step& step, const Config& c, const Activations& i
   auto* chosen = step.arena().array<std::int32_t>(pairs);
   float* chosen_weights = step.floats(n, m.used);
   step.each_row(n, [&](std::int64_t begin, std::int64_t end) {
-    step.table().linear_f32({.weight = &router, .in = {.x = in.x + begin * in.ld, .ld = in.ld}, .tokens = end - begin,
-                             .out = logits + begin * m.experts, .out_ld = m.experts, .begin = 0, .end = m.experts});
+    step.table().linear_f32({.weight = &router,
+                             .in = {.x = in.x + begin * in.ld, .ld = in.ld},
+                             .tokens = end - begin,
+                             .out = logits + begin * m.experts,
+                             .out_ld = m.experts,
+                             .begin = 0,
+                             .end = m.experts});
     for (std::int64_t t = begin; t < end; ++t)
-      choose_experts(m, {logits + t * m.experts, static_cast<std::size_t>(m.experts)}, bias, chosen + t * m.used, chosen_weights + t * m.used);
+      choose_experts(m, {logits + t * m.experts, static_cast<std::size_t>(m.experts)}, bias, chosen + t * m.used,
+                     chosen_weights + t * m.used);
   });
   // Counting sort of the pairs by expert; tokens of one expert keep their order.
-  Routes r{.start = step.arena().array<std::int32_t>(m.experts + 1), .token = step.arena().array<std::int32_t>(pairs),
-           .weight = step.floats(1, pairs), .active = step.arena().array<std::int32_t>(m.experts), .active_count = 0, .pairs = pairs};
+  Routes r{.start = step.arena().array<std::int32_t>(m.experts + 1),
+           .token = step.arena().array<std::int32_t>(pairs),
+           .weight = step.floats(1, pairs),
+           .active = step.arena().array<std::int32_t>(m.experts),
+           .active_count = 0,
+           .pairs = pairs};
   std::fill_n(r.start, m.experts + 1, 0);
   for (std::int64_t p = 0; p < pairs; ++p) ++r.start[chosen[p] + 1];
   for (std::int64_t e = 0; e < m.experts; ++e) {
@@ -146,9 +163,14 @@ void Experts::routed(Step& step, const Config& c, const Activations& in, float* 
       const auto e = static_cast<std::size_t>(r.active[item / (2 * parts)]);
       const std::int64_t from = item / 2 % parts * part, first = r.start[e];
       const base::Tensor& w = item % 2 == 0 ? gate[e] : up[e];
-      table.linear[static_cast<std::size_t>(w.dtype)](
-          {.weight = &w, .in = in, .tokens = r.start[e + 1] - first, .out = (item % 2 == 0 ? g : u) + first * m.ffn,
-           .out_ld = m.ffn, .begin = from, .end = std::min(from + part, m.ffn), .gather = r.token + first});
+      table.linear[static_cast<std::size_t>(w.dtype)]({.weight = &w,
+                                                       .in = in,
+                                                       .tokens = r.start[e + 1] - first,
+                                                       .out = (item % 2 == 0 ? g : u) + first * m.ffn,
+                                                       .out_ld = m.ffn,
+                                                       .begin = from,
+                                                       .end = std::min(from + part, m.ffn),
+                                                       .gather = r.token + first});
     }
   });
   const Activations h = step.swiglu(g, u, r.pairs, m.ffn);
@@ -161,9 +183,16 @@ void Experts::routed(Step& step, const Config& c, const Activations& in, float* 
       Activations rows = h;
       rows.x += first * m.ffn;
       if (rows.packed != nullptr) rows.packed += static_cast<std::size_t>(first) * rows.packed_stride;
-      table.linear[static_cast<std::size_t>(down[e].dtype)](
-          {.weight = &down[e], .in = rows, .tokens = r.start[e + 1] - first, .out = x, .out_ld = c.dim, .begin = begin,
-           .end = end, .scatter = r.token + first, .row_scale = r.weight + first, .accumulate = true});
+      table.linear[static_cast<std::size_t>(down[e].dtype)]({.weight = &down[e],
+                                                             .in = rows,
+                                                             .tokens = r.start[e + 1] - first,
+                                                             .out = x,
+                                                             .out_ld = c.dim,
+                                                             .begin = begin,
+                                                             .end = end,
+                                                             .scatter = r.token + first,
+                                                             .row_scale = r.weight + first,
+                                                             .accumulate = true});
     }
   });
 }

@@ -14,7 +14,9 @@ constexpr float kLatentEps = 1e-6f;
 
 }  // namespace
 
-std::vector<CachePlane> latent_planes(const Config& c) { return {{.heads = 1, .width = c.latent.kv_rank + c.latent.rope}}; }
+std::vector<CachePlane> latent_planes(const Config& c) {
+  return {{.heads = 1, .width = c.latent.kv_rank + c.latent.rope}};
+}
 
 void LatentAttention::describe(const Config& c, const std::string& prefix, Specs& specs) {
   const auto& l = c.latent;
@@ -30,9 +32,14 @@ void LatentAttention::describe(const Config& c, const std::string& prefix, Specs
   }
   specs.push_back({.name = a + "kv_a_proj_with_mqa.weight", .shape = {l.kv_rank + l.rope, c.dim}, .matrix = &kv_a});
   specs.push_back({.name = a + "kv_a_layernorm.weight", .shape = {l.kv_rank}, .vector = &kv_a_norm});
-  specs.push_back({.name = a + "kv_b_proj.weight", .shape = {c.heads * (l.nope + l.value), l.kv_rank}, .matrix = &kv_b, .optional = true});
-  specs.push_back({.name = a + "k_b_proj.weight", .shape = {c.heads, l.kv_rank, l.nope}, .matrix = &k_b, .optional = true});
-  specs.push_back({.name = a + "v_b_proj.weight", .shape = {c.heads, l.value, l.kv_rank}, .matrix = &v_b, .optional = true});
+  specs.push_back({.name = a + "kv_b_proj.weight",
+                   .shape = {c.heads * (l.nope + l.value), l.kv_rank},
+                   .matrix = &kv_b,
+                   .optional = true});
+  specs.push_back(
+      {.name = a + "k_b_proj.weight", .shape = {c.heads, l.kv_rank, l.nope}, .matrix = &k_b, .optional = true});
+  specs.push_back(
+      {.name = a + "v_b_proj.weight", .shape = {c.heads, l.value, l.kv_rank}, .matrix = &v_b, .optional = true});
   specs.push_back({.name = a + "o_proj.weight", .shape = {c.dim, c.heads * l.value}, .matrix = &o});
 }
 
@@ -55,7 +62,8 @@ float* LatentAttention::queries(Step& step, const Config& c, const Activations& 
   return out;
 }
 
-void LatentAttention::forward(Step& step, const Config& c, std::int64_t layer, const Step::Angles& angles, float* x) const {
+void LatentAttention::forward(Step& step, const Config& c, std::int64_t layer, const Step::Angles& angles,
+                              float* x) const {
   const auto& l = c.latent;
   const std::int64_t n = step.rows(), head = l.nope + l.rope, row_width = l.kv_rank + l.rope;
   const auto mark = step.arena().mark();
@@ -73,7 +81,8 @@ void LatentAttention::forward(Step& step, const Config& c, std::int64_t layer, c
       table.rope(row + l.kv_rank, angles.cos_of(t), angles.sin_of(t), angles.pairs, c.rope.layout);
       table.store_row(row, row_width, step.cache().type, step.cache_row(t, layer, 0, 0));
       for (std::int64_t h = 0; h < c.heads; ++h)
-        table.rope(q_heads + (t * c.heads + h) * head + l.nope, angles.cos_of(t), angles.sin_of(t), angles.pairs, c.rope.layout);
+        table.rope(q_heads + (t * c.heads + h) * head + l.nope, angles.cos_of(t), angles.sin_of(t), angles.pairs,
+                   c.rope.layout);
     }
   });
 
@@ -100,7 +109,8 @@ void LatentAttention::forward(Step& step, const Config& c, std::int64_t layer, c
 }
 
 // q_c = W_UK^T q_n; scores against [c | k_r] themselves; z = sum p c; o = W_UV z.
-void LatentAttention::absorbed(Step& step, const Config& c, const Heads& heads, std::int64_t first, std::int64_t n) const {
+void LatentAttention::absorbed(Step& step, const Config& c, const Heads& heads, std::int64_t first,
+                               std::int64_t n) const {
   const auto& l = c.latent;
   const std::int64_t head = l.nope + l.rope, width = l.kv_rank + l.rope;
   const kernels::Table& table = step.table();
@@ -111,12 +121,21 @@ void LatentAttention::absorbed(Step& step, const Config& c, const Heads& heads, 
     for (std::int64_t h = begin; h < end; ++h) {
       if (k_b) {
         const Tensor w = k_b.slice(h);  // [R, N]
-        table.linear_f32({.weight = &w, .in = {.x = q_in + h * head, .ld = c.heads * head}, .tokens = n,
-                          .out = q_c + h * width, .out_ld = c.heads * width, .begin = 0, .end = l.kv_rank});
+        table.linear_f32({.weight = &w,
+                          .in = {.x = q_in + h * head, .ld = c.heads * head},
+                          .tokens = n,
+                          .out = q_c + h * width,
+                          .out_ld = c.heads * width,
+                          .begin = 0,
+                          .end = l.kv_rank});
       } else {
         const Tensor w = kv_b.row_slice(h * (l.nope + l.value), l.nope);  // [N, R]
-        table.linear_transposed({.weight = &w, .x = q_in + h * head, .x_ld = c.heads * head, .tokens = n,
-                                 .out = q_c + h * width, .out_ld = c.heads * width});
+        table.linear_transposed({.weight = &w,
+                                 .x = q_in + h * head,
+                                 .x_ld = c.heads * head,
+                                 .tokens = n,
+                                 .out = q_c + h * width,
+                                 .out_ld = c.heads * width});
       }
       for (std::int64_t t = 0; t < n; ++t)
         std::memcpy(q_c + (t * c.heads + h) * width + l.kv_rank, q_in + (t * c.heads + h) * head + l.nope,
@@ -124,20 +143,32 @@ void LatentAttention::absorbed(Step& step, const Config& c, const Heads& heads, 
     }
   });
   float* z = step.floats(n, c.heads * l.kv_rank);
-  step.attend(first, n, {.layer = heads.layer, .heads = c.heads, .q = q_c, .width = width, .value_width = l.kv_rank,
-                         .scale = l.softmax_scale, .out = z});
+  step.attend(first, n,
+              {.layer = heads.layer,
+               .heads = c.heads,
+               .q = q_c,
+               .width = width,
+               .value_width = l.kv_rank,
+               .scale = l.softmax_scale,
+               .out = z});
   step.pool().loop(c.heads, 1, [&](std::int64_t begin, std::int64_t end, int) {
     for (std::int64_t h = begin; h < end; ++h) {
       const Tensor w = v_b ? v_b.slice(h) : kv_b.row_slice(h * (l.nope + l.value) + l.nope, l.value);  // [V, R]
-      table.linear_f32({.weight = &w, .in = {.x = z + h * l.kv_rank, .ld = c.heads * l.kv_rank}, .tokens = n,
-                        .out = heads.out + (first * c.heads + h) * l.value, .out_ld = c.heads * l.value, .begin = 0, .end = l.value});
+      table.linear_f32({.weight = &w,
+                        .in = {.x = z + h * l.kv_rank, .ld = c.heads * l.kv_rank},
+                        .tokens = n,
+                        .out = heads.out + (first * c.heads + h) * l.value,
+                        .out_ld = c.heads * l.value,
+                        .begin = 0,
+                        .end = l.value});
     }
   });
   step.arena().release(mark);
 }
 
 // k_n(s) = W_UK c(s), v(s) = W_UV c(s) for every position of the sequence, head by head, then ordinary attention.
-void LatentAttention::expanded(Step& step, const Config& c, const Heads& heads, std::int64_t first, std::int64_t n) const {
+void LatentAttention::expanded(Step& step, const Config& c, const Heads& heads, std::int64_t first,
+                               std::int64_t n) const {
   const auto& l = c.latent;
   const std::int64_t head = l.nope + l.rope, width = l.kv_rank + l.rope;
   const kernels::Table& table = step.table();
@@ -161,22 +192,35 @@ void LatentAttention::expanded(Step& step, const Config& c, const Heads& heads, 
       const Tensor w_k = k_b ? k_b.slice(h) : kv_b.row_slice(h * (l.nope + l.value), l.nope);
       const Tensor w_v = v_b ? v_b.slice(h) : kv_b.row_slice(h * (l.nope + l.value) + l.nope, l.value);
       if (k_b) {
-        table.linear_transposed({.weight = &w_k, .x = latents, .x_ld = width, .tokens = positions, .out = k, .out_ld = head});
+        table.linear_transposed(
+            {.weight = &w_k, .x = latents, .x_ld = width, .tokens = positions, .out = k, .out_ld = head});
       } else {
-        table.linear_f32({.weight = &w_k, .in = in, .tokens = positions, .out = k, .out_ld = head, .begin = 0, .end = l.nope});
+        table.linear_f32(
+            {.weight = &w_k, .in = in, .tokens = positions, .out = k, .out_ld = head, .begin = 0, .end = l.nope});
       }
-      table.linear_f32({.weight = &w_v, .in = in, .tokens = positions, .out = v, .out_ld = l.value, .begin = 0, .end = l.value});
+      table.linear_f32(
+          {.weight = &w_v, .in = in, .tokens = positions, .out = v, .out_ld = l.value, .begin = 0, .end = l.value});
       for (std::int64_t s = 0; s < positions; ++s)
-        std::memcpy(k + s * head + l.nope, latents + s * width + l.kv_rank, sizeof(float) * static_cast<std::size_t>(l.rope));
+        std::memcpy(k + s * head + l.nope, latents + s * width + l.kv_rank,
+                    sizeof(float) * static_cast<std::size_t>(l.rope));
       const auto* key_page = reinterpret_cast<const std::byte*>(k);
       const auto* value_page = reinterpret_cast<const std::byte*>(v);
       for (std::int64_t t = 0; t < n; ++t)
-        table.attention({.heads = 1, .q = heads.q + ((first + t) * c.heads + h) * head, .q_ld = head, .width = head,
-                         .value_width = l.value, .type = base::DType::kF32, .key_pages = &key_page, .value_pages = &value_page,
+        table.attention({.heads = 1,
+                         .q = heads.q + ((first + t) * c.heads + h) * head,
+                         .q_ld = head,
+                         .width = head,
+                         .value_width = l.value,
+                         .type = base::DType::kF32,
+                         .key_pages = &key_page,
+                         .value_pages = &value_page,
                          .key_stride = sizeof(float) * static_cast<std::size_t>(head),
-                         .value_stride = sizeof(float) * static_cast<std::size_t>(l.value), .page_tokens = positions,
-                         .positions = rows[static_cast<std::size_t>(t)].position + 1, .scale = l.softmax_scale,
-                         .out = heads.out + ((first + t) * c.heads + h) * l.value, .out_ld = l.value,
+                         .value_stride = sizeof(float) * static_cast<std::size_t>(l.value),
+                         .page_tokens = positions,
+                         .positions = rows[static_cast<std::size_t>(t)].position + 1,
+                         .scale = l.softmax_scale,
+                         .out = heads.out + ((first + t) * c.heads + h) * l.value,
+                         .out_ld = l.value,
                          .scratch = scores + thread * positions});
     }
   });

@@ -8,15 +8,15 @@ namespace fathom::model {
 
 // T tokens, D model width, H heads, R kv rank, Q q rank, N nope, P rope, V value (per head).
 struct LatentAttention {
-  weights::Vector norm;        // [D] before the projections
-  base::Tensor q;              // [H (N + P), D]; without a q rank
-  base::Tensor q_a, q_b;       // [Q, D], [H (N + P), Q]
-  weights::Vector q_a_norm;    // [Q]
-  base::Tensor kv_a;           // [R + P, D]
-  weights::Vector kv_a_norm;   // [R]; k_r is not normed
-  base::Tensor kv_b;           // [H (N + V), R]: per head N rows of W_UK, then V rows of W_UV; or, in newer GGUF files,
-  base::Tensor k_b, v_b;       // [H, R, N] = W_UK transposed, [H, V, R] = W_UV
-  base::Tensor o;              // [D, H V]
+  weights::Vector norm;       // [D] before the projections
+  base::Tensor q;             // [H (N + P), D]; without a q rank
+  base::Tensor q_a, q_b;      // [Q, D], [H (N + P), Q]
+  weights::Vector q_a_norm;   // [Q]
+  base::Tensor kv_a;          // [R + P, D]
+  weights::Vector kv_a_norm;  // [R]; k_r is not normed
+  base::Tensor kv_b;          // [H (N + V), R]: per head N rows of W_UK, then V rows of W_UV; or, in newer GGUF files,
+  base::Tensor k_b, v_b;      // [H, R, N] = W_UK transposed, [H, V, R] = W_UV
+  base::Tensor o;             // [D, H V]
 
   void describe(const Config& c, const std::string& prefix, Specs& specs);
   // Errors: neither kv_b nor both of its halves were in the file.

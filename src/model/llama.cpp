@@ -9,14 +9,17 @@ namespace {
 class Llama final : public Model {
  public:
   explicit Llama(Config config)
-      : Model(std::move(config)), layers_(static_cast<std::size_t>(config_.layers)), frequencies_(rope_frequencies(config_.rope)) {}
+      : Model(std::move(config)),
+        layers_(static_cast<std::size_t>(config_.layers)),
+        frequencies_(rope_frequencies(config_.rope)) {}
 
   Specs describe() override {
     Specs specs;
     ends_.describe(config_, specs);
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       const std::string prefix = fmt::format("model.layers.{}.", i);
-      layers_[i].attention.describe(config_, prefix, {.qkv_bias = config_.attention_bias, .output_bias = config_.attention_output_bias}, specs);
+      layers_[i].attention.describe(
+          config_, prefix, {.qkv_bias = config_.attention_bias, .output_bias = config_.attention_output_bias}, specs);
       layers_[i].feed_forward.describe(config_, prefix, specs);
     }
     return specs;
@@ -48,6 +51,8 @@ class Llama final : public Model {
 
 }  // namespace
 
-std::unique_ptr<Model> make_llama(Config config) { return std::make_unique<Llama>(std::move(config)); }
+std::unique_ptr<Model> make_llama(Config config) {
+  return std::make_unique<Llama>(std::move(config));
+}
 
 }  // namespace fathom::model

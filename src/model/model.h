@@ -28,7 +28,8 @@ class Model {
   virtual std::vector<CachePlane> cache_planes() const = 0;
 
   // Multi-token prediction: from the hidden state of position i (row t of `hidden`, [rows][dim], after the final norm)
-  // and the token at i + 1 (the row's token; its position is i), logits for the token at i + 2. Only where drafts() > 0.
+  // and the token at i + 1 (the row's token; its position is i), logits for the token at i + 2. Only where drafts() >
+  // 0.
   virtual void draft(Step& step, const float* hidden) const;
   virtual std::int64_t drafts() const { return 0; }
 

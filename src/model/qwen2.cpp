@@ -9,7 +9,9 @@ namespace {
 class Qwen2 final : public Model {
  public:
   explicit Qwen2(Config config)
-      : Model(std::move(config)), layers_(static_cast<std::size_t>(config_.layers)), frequencies_(rope_frequencies(config_.rope)) {}
+      : Model(std::move(config)),
+        layers_(static_cast<std::size_t>(config_.layers)),
+        frequencies_(rope_frequencies(config_.rope)) {}
 
   Specs describe() override {
     Specs specs;
@@ -48,6 +50,8 @@ class Qwen2 final : public Model {
 
 }  // namespace
 
-std::unique_ptr<Model> make_qwen2(Config config) { return std::make_unique<Qwen2>(std::move(config)); }
+std::unique_ptr<Model> make_qwen2(Config config) {
+  return std::make_unique<Qwen2>(std::move(config));
+}
 
 }  // namespace fathom::model

@@ -4,11 +4,15 @@ namespace fathom::model {
 
 using base::Result;
 
-void Model::draft(Step&, const float*) const { FATHOM_CHECK(false && "this architecture has no MTP layer"); }
+void Model::draft(Step&, const float*) const {
+  FATHOM_CHECK(false && "this architecture has no MTP layer");
+}
 
 Result<Config> read_config(const weights::Checkpoint& checkpoint) {
-  auto config = checkpoint.gguf() != nullptr ? config_from_gguf(*checkpoint.gguf()) : config_from_json(checkpoint.config());
-  if (!config) return base::fail_with(checkpoint.path() + (checkpoint.gguf() != nullptr ? "" : "/config.json"), config.error());
+  auto config =
+      checkpoint.gguf() != nullptr ? config_from_gguf(*checkpoint.gguf()) : config_from_json(checkpoint.config());
+  if (!config)
+    return base::fail_with(checkpoint.path() + (checkpoint.gguf() != nullptr ? "" : "/config.json"), config.error());
   return config;
 }
 
@@ -16,11 +20,16 @@ namespace {
 
 std::unique_ptr<Model> make(Config config) {
   switch (config.architecture) {
-    case Architecture::kLlama: return make_llama(std::move(config));
-    case Architecture::kQwen2: return make_qwen2(std::move(config));
-    case Architecture::kQwen3: return make_qwen3(std::move(config));
-    case Architecture::kDeepSeekV2: return make_deepseek_v2(std::move(config));
-    case Architecture::kDeepSeekV3: return make_deepseek_v3(std::move(config));
+    case Architecture::kLlama:
+      return make_llama(std::move(config));
+    case Architecture::kQwen2:
+      return make_qwen2(std::move(config));
+    case Architecture::kQwen3:
+      return make_qwen3(std::move(config));
+    case Architecture::kDeepSeekV2:
+      return make_deepseek_v2(std::move(config));
+    case Architecture::kDeepSeekV3:
+      return make_deepseek_v3(std::move(config));
   }
   return nullptr;
 }
@@ -32,7 +41,8 @@ Result<std::unique_ptr<Model>> bind_model(const weights::Checkpoint& checkpoint)
   if (!config) return std::unexpected(config.error());
   std::unique_ptr<Model> model = make(std::move(*config));
   const auto specs = model->describe();
-  if (auto bound = weights::bind(checkpoint, specs, model->config().layers); !bound) return std::unexpected(bound.error());
+  if (auto bound = weights::bind(checkpoint, specs, model->config().layers); !bound)
+    return std::unexpected(bound.error());
   if (auto complete = model->check(); !complete) return base::fail_with(checkpoint.path(), complete.error());
   return model;
 }

@@ -27,7 +27,9 @@ Sizes sizes(Model& model) {
     if (spec.name.starts_with(draft_prefix)) continue;
     const bool lookup = spec.name == "model.embed_tokens.weight" && !c.tied;
     const bool routed = spec.name.find(".mlp.experts.") != std::string::npos;
-    const double share = lookup ? 0.0 : routed ? static_cast<double>(c.moe.used) / static_cast<double>(c.moe.experts) : 1.0;
+    const double share = lookup   ? 0.0
+                         : routed ? static_cast<double>(c.moe.used) / static_cast<double>(c.moe.experts)
+                                  : 1.0;
     active += share * static_cast<double>(count);
     active_bytes += share * static_cast<double>(bytes);
   }

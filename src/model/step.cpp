@@ -89,9 +89,15 @@ void Step::project(const Activations& in, std::int64_t n, std::initializer_list<
       const std::int64_t from = std::max(begin, base) - base, to = std::min(end, base + features) - base;
       base += features;
       if (from >= to) continue;
-      table().linear[static_cast<std::size_t>(p.weight->dtype)]({
-          .weight = p.weight, .bias = p.bias.empty() ? nullptr : p.bias.data(), .in = in, .tokens = n,
-          .out = p.out, .out_ld = features, .begin = from, .end = to, .accumulate = p.accumulate});
+      table().linear[static_cast<std::size_t>(p.weight->dtype)]({.weight = p.weight,
+                                                                 .bias = p.bias.empty() ? nullptr : p.bias.data(),
+                                                                 .in = in,
+                                                                 .tokens = n,
+                                                                 .out = p.out,
+                                                                 .out_ld = features,
+                                                                 .begin = from,
+                                                                 .end = to,
+                                                                 .accumulate = p.accumulate});
     }
   });
 }
@@ -104,7 +110,8 @@ Step::Angles Step::angles(std::span<const float> frequencies, float amplitude) {
     for (std::int64_t t = begin; t < end; ++t)
       for (std::int64_t i = 0; i < pairs; ++i) {
         // The angle is rounded to fp32 before its cosine is taken, as the reference does.
-        const float angle = static_cast<float>(rows_[static_cast<std::size_t>(t)].position) * frequencies[static_cast<std::size_t>(i)];
+        const float angle =
+            static_cast<float>(rows_[static_cast<std::size_t>(t)].position) * frequencies[static_cast<std::size_t>(i)];
         cos[t * pairs + i] = std::cos(angle) * amplitude;
         sin[t * pairs + i] = std::sin(angle) * amplitude;
       }
@@ -112,7 +119,8 @@ Step::Angles Step::angles(std::span<const float> frequencies, float amplitude) {
   return {cos, sin, pairs};
 }
 
-std::byte* Step::cached(std::int64_t row, std::int64_t position, std::int64_t layer, std::size_t plane, std::int64_t head) const {
+std::byte* Step::cached(std::int64_t row, std::int64_t position, std::int64_t layer, std::size_t plane,
+                        std::int64_t head) const {
   const auto& sequence = sequences_[static_cast<std::size_t>(rows_[static_cast<std::size_t>(row)].sequence)];
   const auto page = static_cast<std::size_t>(position / r_.cache.page_tokens);
   const auto slot = static_cast<std::size_t>(position % r_.cache.page_tokens);
@@ -129,13 +137,15 @@ void Step::attend(std::int64_t first, std::int64_t n, const Attention& a) {
   const std::int64_t kv_heads = cache.planes[a.key_plane].heads;
   const std::int64_t group = a.heads / kv_heads;
   std::int64_t longest = 0;
-  for (std::int64_t t = first; t < first + n; ++t) longest = std::max<std::int64_t>(longest, rows_[static_cast<std::size_t>(t)].position + 1);
+  for (std::int64_t t = first; t < first + n; ++t)
+    longest = std::max<std::int64_t>(longest, rows_[static_cast<std::size_t>(t)].position + 1);
   const std::int64_t pages = (longest + cache.page_tokens - 1) / cache.page_tokens;
 
   // Heads that share keys are computed together, but in parts where there are too few for all threads, and never so
   // many that their scores outgrow the second-level cache. A head's result does not depend on the parting.
   std::int64_t part = group;
-  while (part > 1 && (n * kv_heads * ((group + part - 1) / part) < 2 * pool().threads() || part > 16)) part = (part + 1) / 2;
+  while (part > 1 && (n * kv_heads * ((group + part - 1) / part) < 2 * pool().threads() || part > 16))
+    part = (part + 1) / 2;
   const std::int64_t parts = (group + part - 1) / part;
 
   const auto mark = arena().mark();
@@ -149,24 +159,36 @@ void Step::attend(std::int64_t first, std::int64_t n, const Attention& a) {
       const std::int64_t t = item / (kv_heads * parts), head = item / parts % kv_heads, from = item % parts * part;
       const Row& row = rows_[static_cast<std::size_t>(first + t)];
       const auto& sequence = sequences_[static_cast<std::size_t>(row.sequence)];
-      const std::size_t key_offset = cache.offset(a.layer, a.key_plane, head), value_offset = cache.offset(a.layer, a.value_plane, head);
+      const std::size_t key_offset = cache.offset(a.layer, a.key_plane, head),
+                        value_offset = cache.offset(a.layer, a.value_plane, head);
       for (std::int64_t p = 0; p <= row.position / cache.page_tokens; ++p) {
         keys[p] = sequence.pages[static_cast<std::size_t>(p)] + key_offset;
         values[p] = sequence.pages[static_cast<std::size_t>(p)] + value_offset;
       }
       const std::int64_t query = t * a.heads + head * group + from;
-      table().attention({.heads = std::min(part, group - from), .q = a.q + query * a.width, .q_ld = a.width,
-                         .width = a.width, .value_width = a.value_width, .type = cache.type,
-                         .key_pages = keys, .value_pages = values,
-                         .key_stride = cache.row_bytes(a.key_plane), .value_stride = cache.row_bytes(a.value_plane),
-                         .page_tokens = cache.page_tokens, .positions = row.position + 1, .scale = a.scale,
-                         .out = a.out + query * a.value_width, .out_ld = a.value_width, .scratch = scratch + thread * part * longest});
+      table().attention({.heads = std::min(part, group - from),
+                         .q = a.q + query * a.width,
+                         .q_ld = a.width,
+                         .width = a.width,
+                         .value_width = a.value_width,
+                         .type = cache.type,
+                         .key_pages = keys,
+                         .value_pages = values,
+                         .key_stride = cache.row_bytes(a.key_plane),
+                         .value_stride = cache.row_bytes(a.value_plane),
+                         .page_tokens = cache.page_tokens,
+                         .positions = row.position + 1,
+                         .scale = a.scale,
+                         .out = a.out + query * a.value_width,
+                         .out_ld = a.value_width,
+                         .scratch = scratch + thread * part * longest});
     }
   });
   arena().release(mark);
 }
 
-void Step::finish(const float* x, std::int64_t dim, std::span<const float> norm_weight, float eps, const base::Tensor& head) {
+void Step::finish(const float* x, std::int64_t dim, std::span<const float> norm_weight, float eps,
+                  const base::Tensor& head) {
   float* y = floats(rows(), dim);
   each_row(rows(), [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t t = begin; t < end; ++t) table().rms_norm(x + t * dim, norm_weight.data(), eps, dim, y + t * dim);
@@ -177,7 +199,8 @@ void Step::finish(const float* x, std::int64_t dim, std::span<const float> norm_
   float* chosen = floats(wanted, dim);
   std::int64_t i = 0;
   for (std::int64_t t = 0; t < rows(); ++t)
-    if (rows_[static_cast<std::size_t>(t)].logits) std::memcpy(chosen + i++ * dim, y + t * dim, sizeof(float) * static_cast<std::size_t>(dim));
+    if (rows_[static_cast<std::size_t>(t)].logits)
+      std::memcpy(chosen + i++ * dim, y + t * dim, sizeof(float) * static_cast<std::size_t>(dim));
   float* out = floats(wanted, head.rows());
   project(activations(chosen, wanted, dim), wanted, {{.weight = &head, .out = out}});
   logits = {out, static_cast<std::size_t>(wanted * head.rows())};

@@ -1,6 +1,6 @@
 // One step of a model over a batch: the rows (tokens) to compute, where their sequences' cache pages lie, and the
-// operations a forward pass is written in. Each operation is one parallel loop over the kernel table. Requests, sampling
-// and sockets are not known here.
+// operations a forward pass is written in. Each operation is one parallel loop over the kernel table. Requests,
+// sampling and sockets are not known here.
 #pragma once
 
 #include <cstdint>
@@ -24,8 +24,8 @@ struct Row {
   std::int32_t token = 0;
   std::int32_t position = 0;
   std::int32_t sequence = 0;  // index into the step's sequences
-  bool prefill = false;       // lies in a full cell of its sequence's prefill grid: may take the form made for many rows
-  bool logits = false;        // logits are wanted
+  bool prefill = false;  // lies in a full cell of its sequence's prefill grid: may take the form made for many rows
+  bool logits = false;   // logits are wanted
 };
 
 struct SequencePages {
@@ -65,7 +65,8 @@ class Step {
   float* embed(const base::Tensor& embedding, std::int64_t dim);
 
   // RMSNorm of each of n rows [n][width] (weight empty: none is applied), ready for projections.
-  kernels::Activations norm(const float* x, std::int64_t n, std::int64_t width, std::span<const float> weight, float eps);
+  kernels::Activations norm(const float* x, std::int64_t n, std::int64_t width, std::span<const float> weight,
+                            float eps);
   // Rows as they are, ready for projections.
   kernels::Activations activations(const float* x, std::int64_t n, std::int64_t width);
 
@@ -94,7 +95,8 @@ class Step {
   // Row `row`'s cache row of one head.
   std::byte* cache_row(std::int64_t row, std::int64_t layer, std::size_t plane, std::int64_t head) const;
   // The cache row at `position` of the sequence that row `row` belongs to.
-  std::byte* cached(std::int64_t row, std::int64_t position, std::int64_t layer, std::size_t plane, std::int64_t head) const;
+  std::byte* cached(std::int64_t row, std::int64_t position, std::int64_t layer, std::size_t plane,
+                    std::int64_t head) const;
 
   // Attention of rows [first, first + n) over the cache: query head h reads kv head h / (heads / plane heads).
   struct Attention {
@@ -112,7 +114,8 @@ class Step {
   void each_row(std::int64_t n, base::FunctionRef<void(std::int64_t begin, std::int64_t end)> work);
 
   // Final norm and output matrix for the rows that want logits.
-  void finish(const float* x, std::int64_t dim, std::span<const float> norm_weight, float eps, const base::Tensor& head);
+  void finish(const float* x, std::int64_t dim, std::span<const float> norm_weight, float eps,
+              const base::Tensor& head);
 
  private:
   std::byte* packed_rows(std::int64_t n, std::int64_t width, std::size_t& stride);

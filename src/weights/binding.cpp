@@ -16,7 +16,9 @@ using base::fail;
 using base::Result;
 using base::Tensor;
 
-std::span<const std::int64_t> dims(const Tensor& t) { return {t.shape.data(), static_cast<std::size_t>(t.rank)}; }
+std::span<const std::int64_t> dims(const Tensor& t) {
+  return {t.shape.data(), static_cast<std::size_t>(t.rank)};
+}
 
 // Some files flatten the leading dimensions of a stack ([H, r, n] as [H * r, n]); the bytes are the same.
 bool same_shape(const Tensor& t, const std::vector<std::int64_t>& shape) {
@@ -25,7 +27,9 @@ bool same_shape(const Tensor& t, const std::vector<std::int64_t>& shape) {
   return t.dim(0) == shape[0] * shape[1] && t.dim(1) == shape[2];
 }
 
-bool has_kernels(base::DType dtype) { return kernels::find_table("scalar")->decode[static_cast<std::size_t>(dtype)] != nullptr; }
+bool has_kernels(base::DType dtype) {
+  return kernels::find_table("scalar")->decode[static_cast<std::size_t>(dtype)] != nullptr;
+}
 
 void read_vector(const Tensor& t, Vector& out) {
   out.resize(static_cast<std::size_t>(t.elements()));
@@ -60,13 +64,16 @@ Result<void> bind(const Checkpoint& checkpoint, std::span<const TensorSpec> spec
     if (!found) return base::fail_with(checkpoint.path(), found.error());
     if (!*found) {
       if (spec.optional) continue;
-      return fail("{}: tensor {} is missing (expected shape [{}])", checkpoint.path(), spec.name, fmt::join(spec.shape, ", "));
+      return fail("{}: tensor {} is missing (expected shape [{}])", checkpoint.path(), spec.name,
+                  fmt::join(spec.shape, ", "));
     }
     Tensor t = **found;
     if (!same_shape(t, spec.shape))
-      return fail("{}: tensor {} has shape [{}], expected [{}]", checkpoint.path(), spec.name, fmt::join(dims(t), ", "), fmt::join(spec.shape, ", "));
+      return fail("{}: tensor {} has shape [{}], expected [{}]", checkpoint.path(), spec.name, fmt::join(dims(t), ", "),
+                  fmt::join(spec.shape, ", "));
     if (!has_kernels(t.dtype))
-      return fail("{}: tensor {} is of type {}, which cannot be computed with", checkpoint.path(), spec.name, base::info(t.dtype).name);
+      return fail("{}: tensor {} is of type {}, which cannot be computed with", checkpoint.path(), spec.name,
+                  base::info(t.dtype).name);
     if (spec.matrix != nullptr) {
       t.rank = static_cast<int>(spec.shape.size());
       std::ranges::copy(spec.shape, t.shape.begin());

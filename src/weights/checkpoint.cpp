@@ -46,7 +46,8 @@ Result<Tensor> Checkpoint::with_scales(Tensor tensor, std::string_view name) con
     const auto& q = config_["quantization_config"];
     if (q.is_object() && q.contains("weight_block_size")) {
       const auto& size = q["weight_block_size"];
-      if (!size.is_array() || size.size() != 2 || !size[0].is_number_integer() || size[0] != size[1] || size[0] < 1 || size[0] > 65536)
+      if (!size.is_array() || size.size() != 2 || !size[0].is_number_integer() || size[0] != size[1] || size[0] < 1 ||
+          size[0] > 65536)
         return fail("weight_block_size is {}, expected two equal positive numbers", size.dump());
       block = size[0].get<std::int64_t>();
     }
@@ -54,7 +55,8 @@ Result<Tensor> Checkpoint::with_scales(Tensor tensor, std::string_view name) con
   const auto blocks = [&](std::int64_t n) { return (n + block - 1) / block; };
   if (tensor.rank != 2 || scale->dtype != DType::kF32 || scale->rank != 2 || scale->dim(0) != blocks(tensor.dim(0)) ||
       scale->dim(1) != blocks(tensor.dim(1)))
-    return fail("{}: expected f32 [{}, {}], one scale a block of {} x {}", scale_name, blocks(tensor.rows()), blocks(tensor.cols()), block, block);
+    return fail("{}: expected f32 [{}, {}], one scale a block of {} x {}", scale_name, blocks(tensor.rows()),
+                blocks(tensor.cols()), block, block);
   tensor.scale = reinterpret_cast<const float*>(scale->data);
   tensor.scale_block = static_cast<std::int32_t>(block);
   return tensor;

@@ -45,7 +45,8 @@ struct Seen {
 
 class BatchEngineTest : public testing::Test {
  protected:
-  void start(LoadOptions options = {.threads = 1, .context = 1000, .cache_type = "f32", .prefill_cell = 16}, std::vector<tokens::TokenId> undefined = {},
+  void start(LoadOptions options = {.threads = 1, .context = 1000, .cache_type = "f32", .prefill_cell = 16},
+             std::vector<tokens::TokenId> undefined = {},
              std::chrono::microseconds pause = std::chrono::microseconds(0)) {
     auto runner = Runner::make(std::make_unique<CountingModel>(pause), "counting", options);
     ASSERT_TRUE(runner) << runner.error().message;
@@ -92,7 +93,8 @@ TEST_F(BatchEngineTest, ManyRunsOfOddLengthsEachCountOnTheirOwn) {
   std::vector<std::unique_ptr<Seen>> seen;
   for (int i = 0; i < 40; ++i) {
     std::vector<tokens::TokenId> prompt(static_cast<std::size_t>(1 + i * 17 % 300));
-    for (std::size_t k = 0; k < prompt.size(); ++k) prompt[k] = static_cast<tokens::TokenId>((k + static_cast<std::size_t>(i)) % CountingModel::kVocabulary);
+    for (std::size_t k = 0; k < prompt.size(); ++k)
+      prompt[k] = static_cast<tokens::TokenId>((k + static_cast<std::size_t>(i)) % CountingModel::kVocabulary);
     seen.push_back(std::make_unique<Seen>());
     ASSERT_TRUE(engine_->submit(greedy(std::move(prompt), 1 + i % 7), seen.back()->sink()));
   }
@@ -101,7 +103,8 @@ TEST_F(BatchEngineTest, ManyRunsOfOddLengthsEachCountOnTheirOwn) {
     s.wait();
     ASSERT_EQ(s.ids.size(), static_cast<std::size_t>(1 + i % 7));
     for (std::size_t k = 0; k < s.ids.size(); ++k)
-      EXPECT_EQ(s.ids[k], static_cast<tokens::TokenId>((static_cast<std::size_t>(i * 17 % 300 + i) + k + 1) % CountingModel::kVocabulary));
+      EXPECT_EQ(s.ids[k], static_cast<tokens::TokenId>((static_cast<std::size_t>(i * 17 % 300 + i) + k + 1) %
+                                                       CountingModel::kVocabulary));
   }
 }
 

@@ -17,7 +17,14 @@ class CountingModel final : public model::Model {
 
   // pause: how long a step takes, so that a test can act in the middle of a run.
   explicit CountingModel(std::chrono::microseconds pause, std::int64_t context = 4096)
-      : Model({.vocabulary = kVocabulary, .dim = 4, .layers = 1, .heads = 1, .kv_heads = 1, .head_dim = 4, .context = context}), pause_(pause) {}
+      : Model({.vocabulary = kVocabulary,
+               .dim = 4,
+               .layers = 1,
+               .heads = 1,
+               .kv_heads = 1,
+               .head_dim = 4,
+               .context = context}),
+        pause_(pause) {}
 
   std::vector<weights::TensorSpec> describe() override { return {}; }
   std::vector<model::CachePlane> cache_planes() const override { return {{.heads = 1, .width = 2}}; }

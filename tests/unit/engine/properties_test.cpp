@@ -1,6 +1,6 @@
-// What prefix reuse, resumption, batching and drafts lean on, for every architecture and variation of the goldens, every
-// cache type, and the kernels that FATHOM_KERNELS names (ctest runs this once for each): a sequence gets the same bits
-// whatever else is in the batch, however its prefill was cut into steps and whatever the number of threads.
+// What prefix reuse, resumption, batching and drafts lean on, for every architecture and variation of the goldens,
+// every cache type, and the kernels that FATHOM_KERNELS names (ctest runs this once for each): a sequence gets the same
+// bits whatever else is in the batch, however its prefill was cut into steps and whatever the number of threads.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -20,7 +20,7 @@ using Ids = std::vector<tokens::TokenId>;
 using Logits = std::vector<float>;  // [T][V]
 
 const std::string kData = std::string(FATHOM_SOURCE_DIR) + "/tests/golden/data/";
-constexpr int kCell = 8;        // small, so that short texts fill cells
+constexpr int kCell = 8;           // small, so that short texts fill cells
 constexpr std::size_t kLong = 60;  // positions looked at, of texts that are longer
 
 struct Case {
@@ -42,7 +42,8 @@ std::vector<Case> cases() {
 }
 
 std::unique_ptr<Runner> load(const Case& c, const std::string& cache_type, int threads) {
-  auto runner = Runner::load(c.path, {.threads = threads, .context = 256, .cache_type = cache_type, .prefill_cell = kCell});
+  auto runner =
+      Runner::load(c.path, {.threads = threads, .context = 256, .cache_type = cache_type, .prefill_cell = kCell});
   EXPECT_TRUE(runner) << runner.error().message;
   return runner ? std::move(*runner) : nullptr;
 }
@@ -51,14 +52,20 @@ std::unique_ptr<Runner> load(const Case& c, const std::string& cache_type, int t
 class Sequence {
  public:
   Sequence(Runner& runner, Ids ids, std::size_t prompt)
-      : ids_(std::move(ids)), prompt_(static_cast<std::int64_t>(prompt)), pool_(std::move(*PagePool::make(runner.cache().page_bytes(), 4))), cell_(runner.prefill_cell()) {
+      : ids_(std::move(ids)),
+        prompt_(static_cast<std::int64_t>(prompt)),
+        pool_(std::move(*PagePool::make(runner.cache().page_bytes(), 4))),
+        cell_(runner.prefill_cell()) {
     while (pool_.free_pages() > 0) pages_.push_back(pool_.take());
   }
   std::size_t left() const { return ids_.size() - done_; }
   void add_rows(std::vector<model::Row>& rows, std::int32_t index, std::size_t n) {
     for (std::size_t i = 0; i < n; ++i, ++done_)
-      rows.push_back({.token = ids_[done_], .position = static_cast<std::int32_t>(done_), .sequence = index,
-                      .prefill = in_full_cell(static_cast<std::int64_t>(done_), prompt_, cell_), .logits = true});
+      rows.push_back({.token = ids_[done_],
+                      .position = static_cast<std::int32_t>(done_),
+                      .sequence = index,
+                      .prefill = in_full_cell(static_cast<std::int64_t>(done_), prompt_, cell_),
+                      .logits = true});
   }
   model::SequencePages pages() const { return {pages_}; }
 
@@ -85,7 +92,8 @@ Logits compute(Runner& runner, const Ids& ids, std::size_t prompt, std::size_t s
     if (!first) beside.add_rows(rows, 0, m);
     sequence.add_rows(rows, first ? 0 : 1, n);
     if (first) beside.add_rows(rows, 1, m);
-    const model::SequencePages pages[2] = {first ? sequence.pages() : beside.pages(), first ? beside.pages() : sequence.pages()};
+    const model::SequencePages pages[2] = {first ? sequence.pages() : beside.pages(),
+                                           first ? beside.pages() : sequence.pages()};
     model::Step s = runner.step(rows, pages);
     runner.model().forward(s);
     const auto own = s.logits.subspan(first ? 0 : m * vocabulary, n * vocabulary);
@@ -111,7 +119,8 @@ TEST_P(Properties, SameBitsForEveryCutBatchAndThreadCount) {
     const Ids& ids = GetParam().ids;
     const std::size_t prompt = ids.size() * 3 / 4;
     const Logits expected = compute(*one, ids, prompt, ids.size());
-    for (const std::size_t step : {1, 5, 16}) EXPECT_EQ(compute(*one, ids, prompt, step), expected) << type << ", steps of " << step;
+    for (const std::size_t step : {1, 5, 16})
+      EXPECT_EQ(compute(*one, ids, prompt, step), expected) << type << ", steps of " << step;
     EXPECT_EQ(compute(*one, ids, prompt, 7, true), expected) << type << ", with another sequence";
     EXPECT_EQ(compute(*three, ids, prompt, 16, true), expected) << type << ", three threads";
   }
@@ -130,7 +139,8 @@ TEST_P(Properties, VerifiedDraftsGetTheBitsOfSingleSteps) {
 TEST_P(Properties, PrefillEqualsSingleSteps) {
   auto runner = load(GetParam(), "f32", 2);
   ASSERT_TRUE(runner);
-  if (runner->resources().pack && runner->model().cache_planes().size() == 1) GTEST_SKIP() << "8-bit activations between two forms of attention";
+  if (runner->resources().pack && runner->model().cache_planes().size() == 1)
+    GTEST_SKIP() << "8-bit activations between two forms of attention";
   const Ids& ids = GetParam().ids;
   EXPECT_LT(largest_difference(compute(*runner, ids, ids.size(), ids.size()), compute(*runner, ids, 0, 1)), 1e-4);
 }
@@ -141,7 +151,9 @@ INSTANTIATE_TEST_SUITE_P(Goldens, Properties, testing::ValuesIn(cases()), [](con
   return name;
 });
 
-TEST(PropertiesData, IsThere) { EXPECT_GE(cases().size(), 10u); }
+TEST(PropertiesData, IsThere) {
+  EXPECT_GE(cases().size(), 10u);
+}
 
 }  // namespace
 }  // namespace fathom::engine

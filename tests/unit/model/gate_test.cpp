@@ -18,7 +18,8 @@ struct Choice {
 };
 
 Choice choose(const MoeConfig& moe, const std::vector<float>& logits, const std::vector<float>& bias) {
-  Choice c{std::vector<std::int32_t>(static_cast<std::size_t>(moe.used)), std::vector<float>(static_cast<std::size_t>(moe.used))};
+  Choice c{std::vector<std::int32_t>(static_cast<std::size_t>(moe.used)),
+           std::vector<float>(static_cast<std::size_t>(moe.used))};
   choose_experts(moe, logits, bias, c.experts.data(), c.weights.data());
   return c;
 }
@@ -52,7 +53,8 @@ void expect_brute_force(const MoeConfig& moe, const std::vector<float>& logits, 
     const auto size = choice.size() / static_cast<std::size_t>(moe.groups);
     std::vector<double> rank;
     for (std::size_t g = 0; g < choice.size(); g += size) {
-      std::vector<double> group(choice.begin() + static_cast<std::ptrdiff_t>(g), choice.begin() + static_cast<std::ptrdiff_t>(g + size));
+      std::vector<double> group(choice.begin() + static_cast<std::ptrdiff_t>(g),
+                                choice.begin() + static_cast<std::ptrdiff_t>(g + size));
       std::ranges::sort(group, std::greater{});
       rank.push_back(moe.grouping == GateGroups::kTwoBest ? group[0] + group[1] : group[0]);
     }
@@ -89,7 +91,13 @@ TEST(Gate, V2LiteTakesTheLikeliest) {
 }
 
 TEST(Gate, V2RanksGroupsByTheirBestAndScales) {
-  const MoeConfig moe{.experts = 160, .used = 6, .grouping = GateGroups::kBest, .groups = 8, .groups_used = 3, .scale_normalised = false, .scale = 16.0f};
+  const MoeConfig moe{.experts = 160,
+                      .used = 6,
+                      .grouping = GateGroups::kBest,
+                      .groups = 8,
+                      .groups_used = 3,
+                      .scale_normalised = false,
+                      .scale = 16.0f};
   for (unsigned seed = 0; seed < 50; ++seed) expect_brute_force(moe, random_values(160, 2, seed), {});
 }
 
@@ -100,15 +108,30 @@ TEST(Gate, V2DoesNotScaleWhatItNormalised) {
 }
 
 TEST(Gate, V3RanksGroupsByTwoBiasedAndWeighsWithoutBias) {
-  const MoeConfig moe{.experts = 256, .used = 8, .score = GateScore::kSigmoid, .grouping = GateGroups::kTwoBest, .bias = true,
-                      .groups = 8, .groups_used = 4, .normalise = true, .scale = 2.5f};
-  for (unsigned seed = 0; seed < 50; ++seed) expect_brute_force(moe, random_values(256, 2, seed), random_values(256, 0.3f, seed + 1000));
+  const MoeConfig moe{.experts = 256,
+                      .used = 8,
+                      .score = GateScore::kSigmoid,
+                      .grouping = GateGroups::kTwoBest,
+                      .bias = true,
+                      .groups = 8,
+                      .groups_used = 4,
+                      .normalise = true,
+                      .scale = 2.5f};
+  for (unsigned seed = 0; seed < 50; ++seed)
+    expect_brute_force(moe, random_values(256, 2, seed), random_values(256, 0.3f, seed + 1000));
 }
 
 // All biased scores negative: a group left out must still not win (masking with zero would let it).
 TEST(Gate, LeftOutGroupsNeverWinAgainstNegativeScores) {
-  const MoeConfig moe{.experts = 8, .used = 2, .score = GateScore::kSigmoid, .grouping = GateGroups::kTwoBest, .bias = true,
-                      .groups = 4, .groups_used = 1, .normalise = true, .scale = 1.0f};
+  const MoeConfig moe{.experts = 8,
+                      .used = 2,
+                      .score = GateScore::kSigmoid,
+                      .grouping = GateGroups::kTwoBest,
+                      .bias = true,
+                      .groups = 4,
+                      .groups_used = 1,
+                      .normalise = true,
+                      .scale = 1.0f};
   const std::vector<float> bias(8, -3.0f);
   const Choice c = choose(moe, {0, 0, 5, 5, 0, 0, 0, 0}, bias);
   EXPECT_EQ(c.experts, (std::vector<std::int32_t>{2, 3}));
