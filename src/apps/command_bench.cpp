@@ -8,6 +8,7 @@
 #include "apps/commands.h"
 #include "engine/pages.h"
 #include "engine/runner.h"
+#include "kernels/read_speed.h"
 #include "model/sizes.h"
 
 namespace fathom::apps {
@@ -32,13 +33,10 @@ double read_bandwidth(base::ThreadPool& pool) {
   double best = std::numeric_limits<double>::infinity();
   for (int pass = 0; pass < 3; ++pass)
     best = std::min(best, seconds_of([&] {
-                      pool.loop(kWords, kWords / (8 * pool.threads()),
+                      pool.loop(kWords, (kWords / (8 * pool.threads()) + 31) / 32 * 32,
                                 [&](std::int64_t begin, std::int64_t end, int thread) {
-                                  std::uint64_t lane[8] = {};
-                                  for (std::int64_t i = begin; i + 8 <= end; i += 8)
-                                    for (std::int64_t k = 0; k < 8; ++k)
-                                      lane[k] += words[static_cast<std::size_t>(i + k)];
-                                  for (const std::uint64_t v : lane) sums[static_cast<std::size_t>(thread)] += v;
+                                  sums[static_cast<std::size_t>(thread)] +=
+                                      kernels::sum_words(words.get() + begin, end - begin);
                                 });
                     }));
   std::uint64_t total = 0;
