@@ -163,6 +163,14 @@ ApiResult<std::vector<tokens::Message>> read_messages(const Json& body) {
     return std::unexpected(bad_messages("messages: expected an array of at least one message"));
   auto messages = tokens::messages_from_json(*found);
   if (!messages) return std::unexpected(bad_messages(messages.error().message));
+  // A template out of a file knows no prefix and would pass over one in another place.
+  for (std::size_t i = 0; i < messages->size(); ++i) {
+    const tokens::Message& message = (*messages)[i];
+    if (message.prefix && (i + 1 != messages->size() || message.role != "assistant")) {
+      return std::unexpected(bad_messages(fmt::format(
+          "messages[{}].prefix: only the last message can be continued, and only an assistant's", i)));
+    }
+  }
   return std::move(*messages);
 }
 
