@@ -14,9 +14,9 @@ namespace fathom::tokens {
 struct AddedToken {
   std::string text;
   TokenId id = 0;
-  bool control = false;      // matches in trusted text only
-  bool normalized = false;   // is looked for after normalising
-  bool single_word = false;  // not inside a word
+  bool control = false;                          // matches in trusted text only
+  bool normalized = false;                       // is looked for after normalising
+  bool single_word = false;                      // not inside a word
   bool strip_left = false, strip_right = false;  // takes the white space beside it
 };
 

@@ -29,7 +29,9 @@ struct Bpe::Symbol {
   TokenId merged = kNoToken;
 };
 
-void Bpe::add_token(std::string bytes, TokenId id) { tokens_.try_emplace(std::move(bytes), id); }
+void Bpe::add_token(std::string bytes, TokenId id) {
+  tokens_.try_emplace(std::move(bytes), id);
+}
 
 const TokenId* Bpe::find(std::string_view bytes) const {
   const auto it = tokens_.find(bytes);
@@ -100,9 +102,10 @@ void Bpe::merge_by_scan(std::vector<Symbol>& symbols) const {
   }
 }
 
-// Positions wait in one list for each rank. A list gets nothing new once its turn has come: every pair that a merge makes
-// holds the merged token, which is longer than either side of the pair that made it, and so has another rank. Sorting each
-// list once therefore keeps the leftmost first. Pairs that are gone stay in their list and are told by their rank.
+// Positions wait in one list for each rank. A list gets nothing new once its turn has come: every pair that a merge
+// makes holds the merged token, which is longer than either side of the pair that made it, and so has another rank.
+// Sorting each list once therefore keeps the leftmost first. Pairs that are gone stay in their list and are told by
+// their rank.
 void Bpe::merge_by_rank(std::vector<Symbol>& symbols) const {
   struct Waiting {
     std::vector<std::uint32_t> positions;

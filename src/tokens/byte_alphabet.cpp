@@ -14,8 +14,8 @@ constexpr int kMovedBytes = 68;
 constexpr int kAlphabetEnd = kFirstMoved + kMovedBytes;
 
 struct Alphabet {
-  std::array<std::uint16_t, 256> character{};           // of a byte
-  std::array<std::int16_t, kAlphabetEnd> byte{};        // of a character, -1: none
+  std::array<std::uint16_t, 256> character{};     // of a byte
+  std::array<std::int16_t, kAlphabetEnd> byte{};  // of a character, -1: none
 };
 
 constexpr Alphabet make_alphabet() {

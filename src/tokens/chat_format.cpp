@@ -5,7 +5,9 @@
 
 namespace fathom::tokens {
 
-bool is_system(const Message& message) { return message.role == "system" || message.role == "developer"; }
+bool is_system(const Message& message) {
+  return message.role == "system" || message.role == "developer";
+}
 
 base::Result<void> check_messages(std::string_view format, const std::vector<Message>& messages) {
   for (std::size_t i = 0; i < messages.size(); ++i) {
@@ -18,7 +20,8 @@ base::Result<void> check_messages(std::string_view format, const std::vector<Mes
     if (m.role != "assistant" || i + 1 != messages.size()) {
       return base::fail("messages[{}].prefix: only the last message can be continued, and only an assistant's", i);
     }
-    if (!m.tool_calls.empty()) return base::fail("messages[{}].prefix: a message with tool calls cannot be continued", i);
+    if (!m.tool_calls.empty())
+      return base::fail("messages[{}].prefix: a message with tool calls cannot be continued", i);
   }
   return {};
 }
@@ -46,11 +49,13 @@ base::Result<std::vector<ToolFunction>> tool_functions(const files::Json& tools)
   for (std::size_t i = 0; i < tools.size(); ++i) {
     const files::Json& tool = tools[i];
     const auto it = tool.is_object() ? tool.find("function") : tool.end();
-    if (!tool.is_object() || it == tool.end() || !it->is_object() || !it->contains("name") || !(*it)["name"].is_string()) {
+    if (!tool.is_object() || it == tool.end() || !it->is_object() || !it->contains("name") ||
+        !(*it)["name"].is_string()) {
       return base::fail("tools[{}]: expected an object with function.name", i);
     }
     ToolFunction function{(*it)["name"].get<std::string>(), {}, files::Json::object()};
-    if (it->contains("description") && (*it)["description"].is_string()) function.description = (*it)["description"].get<std::string>();
+    if (it->contains("description") && (*it)["description"].is_string())
+      function.description = (*it)["description"].get<std::string>();
     if (it->contains("parameters")) function.parameters = (*it)["parameters"];
     out.push_back(std::move(function));
   }

@@ -1,5 +1,5 @@
-// What the native encoders of chat_template.h share. Each format is one file; which one a tokenizer calls for is decided in
-// chat_template.cpp.
+// What the native encoders of chat_template.h share. Each format is one file; which one a tokenizer calls for is
+// decided in chat_template.cpp.
 #pragma once
 
 #include <memory>
@@ -29,8 +29,8 @@ struct FormatTokens {
 std::unique_ptr<ChatFormat> make_deepseek_v2(const FormatTokens& tokens);     // "User: ", also V1 LLM chat and Coder V2
 std::unique_ptr<ChatFormat> make_deepseek_coder(const FormatTokens& tokens);  // Coder V1: "### Instruction:"
 std::unique_ptr<ChatFormat> make_deepseek_v3(const FormatTokens& tokens);
-std::unique_ptr<ChatFormat> make_deepseek_r1(const FormatTokens& tokens);     // R1, R1-Zero and every distill
-std::unique_ptr<ChatFormat> make_deepseek_v31(const FormatTokens& tokens);    // V3.1 and Terminus
+std::unique_ptr<ChatFormat> make_deepseek_r1(const FormatTokens& tokens);   // R1, R1-Zero and every distill
+std::unique_ptr<ChatFormat> make_deepseek_v31(const FormatTokens& tokens);  // V3.1 and Terminus
 std::unique_ptr<ChatFormat> make_chatml(const FormatTokens& tokens);
 std::unique_ptr<ChatFormat> make_llama3(const FormatTokens& tokens);
 base::Result<std::unique_ptr<ChatFormat>> make_jinja(std::string_view text, const FormatTokens& tokens);

@@ -1,5 +1,5 @@
-// Which format a tokenizer calls for. A native encoder is taken where the file's own template writes the same plain chats,
-// or where there is no template; so a file with a changed template gets what its author wrote.
+// Which format a tokenizer calls for. A native encoder is taken where the file's own template writes the same plain
+// chats, or where there is no template; so a file with a changed template gets what its author wrote.
 #include "tokens/chat_template.h"
 
 #include <array>
@@ -63,7 +63,9 @@ std::vector<Probe> probes() {
   return out;
 }
 
-std::string text_or_empty(const base::Result<Prompt>& prompt) { return prompt ? prompt_text(*prompt) : std::string(); }
+std::string text_or_empty(const base::Result<Prompt>& prompt) {
+  return prompt ? prompt_text(*prompt) : std::string();
+}
 
 bool ends_with_opening(std::string_view text) {
   while (text.ends_with('\n')) text.remove_suffix(1);
@@ -160,7 +162,11 @@ base::Result<Rendered> ChatTemplate::render(const std::vector<Message>& messages
   return rendered;
 }
 
-std::string_view ChatTemplate::format() const { return impl_->format->name(); }
-bool ChatTemplate::can_think() const { return impl_->format->can_think(); }
+std::string_view ChatTemplate::format() const {
+  return impl_->format->name();
+}
+bool ChatTemplate::can_think() const {
+  return impl_->format->can_think();
+}
 
 }  // namespace fathom::tokens

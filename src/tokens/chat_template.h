@@ -59,8 +59,8 @@ class ChatTemplate {
 
   // Errors: a role or a sequence of roles that the format cannot express, what raise_exception said, limits exceeded.
   base::Result<Rendered> render(const std::vector<Message>& messages, const RenderOptions& options) const;
-  std::string_view format() const;     // "deepseek-r1", "chatml", "jinja", ... as `inspect` prints it
-  bool can_think() const;              // has a thinking switch or always thinks
+  std::string_view format() const;  // "deepseek-r1", "chatml", "jinja", ... as `inspect` prints it
+  bool can_think() const;           // has a thinking switch or always thinks
 
  private:
   struct Impl;
@@ -68,7 +68,8 @@ class ChatTemplate {
   std::unique_ptr<Impl> impl_;
 };
 
-// Messages from the OpenAI form of a JSON array (content a string or parts of type text). Errors name the index and field.
+// Messages from the OpenAI form of a JSON array (content a string or parts of type text). Errors name the index and
+// field.
 base::Result<std::vector<Message>> messages_from_json(const files::Json& messages);
 
 }  // namespace fathom::tokens

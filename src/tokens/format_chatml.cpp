@@ -84,6 +84,8 @@ class ChatMl : public ChatFormat {
 
 }  // namespace
 
-std::unique_ptr<ChatFormat> make_chatml(const FormatTokens& tokens) { return std::make_unique<ChatMl>(tokens); }
+std::unique_ptr<ChatFormat> make_chatml(const FormatTokens& tokens) {
+  return std::make_unique<ChatMl>(tokens);
+}
 
 }  // namespace fathom::tokens

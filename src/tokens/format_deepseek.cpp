@@ -1,5 +1,6 @@
-// DeepSeek V3, R1 (with every distill) and V3.1: control tokens mark the turns, with nothing between. V3 and R1 write a tool
-// call as a fenced block, V3.1 bare; the shipped V3 template forgets to close a single call, which is put right here.
+// DeepSeek V3, R1 (with every distill) and V3.1: control tokens mark the turns, with nothing between. V3 and R1 write a
+// tool call as a fenced block, V3.1 bare; the shipped V3 template forgets to close a single call, which is put right
+// here.
 #include <algorithm>
 
 #include "tokens/chat_format.h"
@@ -25,12 +26,15 @@ enum class Generation { kV3, kR1, kV31 };
 
 // DeepSeek never published words for tools with V3 and R1; these are what servers of the models use.
 constexpr std::string_view kV3ToolsBefore =
-    "\n\n# Tools\n\nYou may call one or more functions to assist with the user query.\n\nYou are provided with function "
+    "\n\n# Tools\n\nYou may call one or more functions to assist with the user query.\n\nYou are provided with "
+    "function "
     "signatures within <tools></tools> XML tags:\n<tools>";
 constexpr std::string_view kV3ToolsAfter =
-    "\n</tools>\n\nFor function call returns, you should first print <｜tool▁calls▁begin｜>\nFor each function call, you "
+    "\n</tools>\n\nFor function call returns, you should first print <｜tool▁calls▁begin｜>\nFor each function call, "
+    "you "
     "should return object like:\n<｜tool▁call▁begin｜>function<｜tool▁sep｜><function_name>\n```json\n"
-    "<function_arguments_in_json_format>\n```<｜tool▁call▁end｜>\nAt the end of function call returns, you should print "
+    "<function_arguments_in_json_format>\n```<｜tool▁call▁end｜>\nAt the end of function call returns, you should "
+    "print "
     "<｜tool▁calls▁end｜><｜end▁of▁sentence｜>";
 
 // From V3.1's model card.
@@ -38,7 +42,8 @@ constexpr std::string_view kV31ToolsBefore = "## Tools\nYou have access to the f
 constexpr std::string_view kV31ToolsAfter =
     "IMPORTANT: ALWAYS adhere to this exact format for tool use:\n<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>"
     "tool_call_name<｜tool▁sep｜>tool_call_arguments<｜tool▁call▁end｜>{additional_tool_calls}<｜tool▁calls▁end｜>\n\n"
-    "Where:\n- `tool_call_name` must be an exact match to one of the available tools\n- `tool_call_arguments` must be valid "
+    "Where:\n- `tool_call_name` must be an exact match to one of the available tools\n- `tool_call_arguments` must be "
+    "valid "
     "JSON that strictly follows the tool's Parameters Schema\n- For multiple tool calls, chain them directly without "
     "separators or spaces";
 
@@ -48,9 +53,12 @@ class Deepseek : public ChatFormat {
 
   std::string_view name() const override {
     switch (generation_) {
-      case Generation::kV3: return "deepseek-v3";
-      case Generation::kR1: return "deepseek-r1";
-      case Generation::kV31: return "deepseek-v3.1";
+      case Generation::kV3:
+        return "deepseek-v3";
+      case Generation::kR1:
+        return "deepseek-r1";
+      case Generation::kV31:
+        return "deepseek-v3.1";
     }
     return {};
   }
@@ -102,7 +110,8 @@ class Deepseek : public ChatFormat {
     if (!thinks(options)) out.fixed("\n").fixed(kThinkEnd).fixed("\n\n");
   }
 
-  void write_assistant(const Message& m, std::string_view before, const RenderOptions& options, PromptBuilder& out) const {
+  void write_assistant(const Message& m, std::string_view before, const RenderOptions& options,
+                       PromptBuilder& out) const {
     if (m.prefix) return write_prefix(m, before, options, out);
     // After the results of tools the answer goes on in the same turn.
     const bool continues = before == "tool";

@@ -4,7 +4,8 @@
 namespace fathom::tokens {
 namespace {
 
-base::Result<void> refuse_tools(std::string_view format, const std::vector<Message>& messages, const RenderOptions& options) {
+base::Result<void> refuse_tools(std::string_view format, const std::vector<Message>& messages,
+                                const RenderOptions& options) {
   bool used = !options.tools.empty();
   for (const Message& m : messages) used = used || m.role == "tool" || !m.tool_calls.empty();
   if (used) return base::fail("the format {} has no tools: this model was not trained to call any", format);
@@ -43,8 +44,10 @@ class DeepseekV2 : public ChatFormat {
 };
 
 constexpr std::string_view kCoderSystem =
-    "You are an AI programming assistant, utilizing the Deepseek Coder model, developed by Deepseek Company, and you only "
-    "answer questions related to computer science. For politically sensitive questions, security and privacy issues, and "
+    "You are an AI programming assistant, utilizing the Deepseek Coder model, developed by Deepseek Company, and you "
+    "only "
+    "answer questions related to computer science. For politically sensitive questions, security and privacy issues, "
+    "and "
     "other non-computer science questions, you will refuse to answer\n";
 
 class DeepseekCoder : public ChatFormat {
@@ -82,7 +85,9 @@ class DeepseekCoder : public ChatFormat {
 
 }  // namespace
 
-std::unique_ptr<ChatFormat> make_deepseek_v2(const FormatTokens& tokens) { return std::make_unique<DeepseekV2>(tokens); }
+std::unique_ptr<ChatFormat> make_deepseek_v2(const FormatTokens& tokens) {
+  return std::make_unique<DeepseekV2>(tokens);
+}
 std::unique_ptr<ChatFormat> make_deepseek_coder(const FormatTokens& tokens) {
   return std::make_unique<DeepseekCoder>(tokens);
 }

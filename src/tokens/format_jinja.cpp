@@ -44,7 +44,8 @@ class JinjaFormat : public ChatFormat {
     return again ? std::move(again) : std::move(text);
   }
 
-  base::Result<Text> render_with(const std::vector<Message>& messages, const RenderOptions& options, ArgumentsAs as) const {
+  base::Result<Text> render_with(const std::vector<Message>& messages, const RenderOptions& options,
+                                 ArgumentsAs as) const {
     // What the template makes on its way may be a good deal longer than the conversation.
     constexpr std::int64_t free_bytes = std::int64_t{64} << 20, factor = 64;
     std::int64_t given = 0;
@@ -66,7 +67,8 @@ class JinjaFormat : public ChatFormat {
       variables.emplace_back("thinking", *options.thinking);
       variables.emplace_back("enable_thinking", *options.thinking);
     }
-    for (const auto& [name, value] : options.extra.items()) variables.emplace_back(name, jinja::from_json(value, machine.heap));
+    for (const auto& [name, value] : options.extra.items())
+      variables.emplace_back(name, jinja::from_json(value, machine.heap));
     return template_.render(machine, std::move(variables));
   }
 

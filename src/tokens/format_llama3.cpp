@@ -16,7 +16,8 @@ class Llama3 : public ChatFormat {
     PromptBuilder out;
     out.fixed(tokens_.bos);
     for (const Message& m : messages) {
-      if (m.role == "tool" || !m.tool_calls.empty()) return base::fail("the format llama3 has no tools without the model's own template");
+      if (m.role == "tool" || !m.tool_calls.empty())
+        return base::fail("the format llama3 has no tools without the model's own template");
       const std::string content = jinja::strip(jinja::Text(m.content, false), jinja::Side::kBoth).bytes;
       write_header(is_system(m) ? "system" : m.role, out);
       if (m.prefix) return out.given(m.content).take();
@@ -37,6 +38,8 @@ class Llama3 : public ChatFormat {
 
 }  // namespace
 
-std::unique_ptr<ChatFormat> make_llama3(const FormatTokens& tokens) { return std::make_unique<Llama3>(tokens); }
+std::unique_ptr<ChatFormat> make_llama3(const FormatTokens& tokens) {
+  return std::make_unique<Llama3>(tokens);
+}
 
 }  // namespace fathom::tokens

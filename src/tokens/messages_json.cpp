@@ -1,6 +1,6 @@
 // The OpenAI form of a conversation.
-#include <array>
 #include <algorithm>
+#include <array>
 
 #include "tokens/chat_format.h"
 
@@ -26,7 +26,8 @@ base::Result<std::string> content_field(const Json& message, std::string_view wh
   const Json* value = field(message, "content");
   if (value == nullptr) return std::string();
   if (value->is_string()) return value->get<std::string>();
-  if (!value->is_array()) return base::fail("{}.content: expected a string or an array of parts, found {}", where, value->type_name());
+  if (!value->is_array())
+    return base::fail("{}.content: expected a string or an array of parts, found {}", where, value->type_name());
   std::string text;
   for (std::size_t i = 0; i < value->size(); ++i) {
     const Json& part = (*value)[i];
@@ -34,7 +35,8 @@ base::Result<std::string> content_field(const Json& message, std::string_view wh
     if (!part.is_object()) return base::fail("{}: expected an object with a type, found {}", at, part.type_name());
     const auto type = string_field(part, "type", at);
     if (!type) return std::unexpected(type.error());
-    if (*type != "text") return base::fail("{}: a part of type '{}' cannot be read, only text", at, type->substr(0, 40));
+    if (*type != "text")
+      return base::fail("{}: a part of type '{}' cannot be read, only text", at, type->substr(0, 40));
     const auto piece = string_field(part, "text", at);
     if (!piece) return std::unexpected(piece.error());
     if (i > 0) text += '\n';
@@ -87,7 +89,8 @@ base::Result<Message> one_message(const Json& json, const std::string& where) {
     *into = std::move(*value);
   }
   if (std::ranges::find(kRoles, m.role) == kRoles.end()) {
-    return base::fail("{}.role: expected system, developer, user, assistant or tool, found '{}'", where, m.role.substr(0, 40));
+    return base::fail("{}.role: expected system, developer, user, assistant or tool, found '{}'", where,
+                      m.role.substr(0, 40));
   }
   auto content = content_field(json, where);
   if (!content) return std::unexpected(content.error());

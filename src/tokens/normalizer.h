@@ -1,5 +1,5 @@
-// What a tokenizer does to text before cutting it: nothing, or Unicode's composed form (NFC, and NFD/NFKC/NFKD where a file
-// asks for them).
+// What a tokenizer does to text before cutting it: nothing, or Unicode's composed form (NFC, and NFD/NFKC/NFKD where a
+// file asks for them).
 #pragma once
 
 #include <string>

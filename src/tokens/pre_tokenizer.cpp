@@ -99,7 +99,9 @@ base::Result<void> PreTokenizer::add_literal_split(std::string_view text, SplitB
   return {};
 }
 
-void PreTokenizer::add_prefix_space() { steps_.emplace_back(); }
+void PreTokenizer::add_prefix_space() {
+  steps_.emplace_back();
+}
 
 std::vector<std::string_view> PreTokenizer::split(std::string_view text, std::deque<std::string>& storage) const {
   std::vector<std::string_view> pieces, finer;

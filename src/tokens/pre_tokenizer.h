@@ -1,5 +1,5 @@
-// Cuts text into the pieces inside which byte-pair merging works: a list of splits, each applied to every piece that the
-// earlier ones left, matched or not.
+// Cuts text into the pieces inside which byte-pair merging works: a list of splits, each applied to every piece that
+// the earlier ones left, matched or not.
 #pragma once
 
 #include <deque>

@@ -1,6 +1,6 @@
-// Splits a model's answer, token by token, into its thought and what it says. The thought ends at the token </think>; where
-// a tokenizer has no such token, at that text. The line ends around the tags are the tags', not the answer's: DeepSeek's
-// own service gives neither back.
+// Splits a model's answer, token by token, into its thought and what it says. The thought ends at the token </think>;
+// where a tokenizer has no such token, at that text. The line ends around the tags are the tags', not the answer's:
+// DeepSeek's own service gives neither back.
 #pragma once
 
 #include <optional>
@@ -12,16 +12,16 @@ namespace fathom::tokens {
 
 class ReasoningReader {
  public:
-  // opens_thinking: the prompt ended inside a thought (Rendered::opens_thinking). Otherwise a <think> that comes first in
-  // the answer opens one. The tokenizer must outlive the reader.
+  // opens_thinking: the prompt ended inside a thought (Rendered::opens_thinking). Otherwise a <think> that comes first
+  // in the answer opens one. The tokenizer must outlive the reader.
   ReasoningReader(const Tokenizer& tokenizer, bool opens_thinking);
 
   struct Text {
     std::string reasoning, content;
     bool in_reasoning = false;  // the token belongs to the thought; its tags do
   };
-  // What became certain by this token; half characters, and line ends that a tag may claim, wait. Control tokens give no
-  // text.
+  // What became certain by this token; half characters, and line ends that a tag may claim, wait. Control tokens give
+  // no text.
   Text push(TokenId id);
   Text flush();  // what was held back, at the end of the answer
 

@@ -1,5 +1,5 @@
-// The differences between Oniguruma and PCRE2 that matter for tokenizers: `\s` (PCRE2 counts U+180E as space, Unicode and
-// Oniguruma do not), `\w` (PCRE2 10.42 leaves out marks), `$` and `^` (always line ends in Ruby).
+// The differences between Oniguruma and PCRE2 that matter for tokenizers: `\s` (PCRE2 counts U+180E as space, Unicode
+// and Oniguruma do not), `\w` (PCRE2 10.42 leaves out marks), `$` and `^` (always line ends in Ruby).
 #include "tokens/regex.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
@@ -53,16 +53,32 @@ base::Result<std::string> translate_escape(char letter, bool in_class, std::stri
     return in_class ? std::string(ranges) : "[" + std::string(ranges) + "]";
   };
   switch (letter) {
-    case 's': return wrapped(kSpaces);
-    case 'S': return wrapped(kNotSpaces);
-    case 'w': return wrapped(kWord);
+    case 's':
+      return wrapped(kSpaces);
+    case 'S':
+      return wrapped(kNotSpaces);
+    case 'w':
+      return wrapped(kWord);
     case 'W':
       if (!in_class) return "[^" + std::string(kWord) + "]";
       return base::fail("pattern '{}': \\W inside a class is not supported", pattern);
-    case 'h': return wrapped("0-9a-fA-F");
-    case 'H': case 'R': case 'X': case 'K': case 'C': case 'g': case 'k': case 'G': case 'N': case 'O': case 'y': case 'Y':
+    case 'h':
+      return wrapped("0-9a-fA-F");
+    case 'H':
+    case 'R':
+    case 'X':
+    case 'K':
+    case 'C':
+    case 'g':
+    case 'k':
+    case 'G':
+    case 'N':
+    case 'O':
+    case 'y':
+    case 'Y':
       return base::fail("pattern '{}': \\{} is not supported in a pre-tokenizer", pattern, letter);
-    default: return std::string{'\\', letter};
+    default:
+      return std::string{'\\', letter};
   }
 }
 
@@ -123,8 +139,8 @@ static base::Result<pcre2_code*> compile_pcre(std::string_view pattern, std::str
   pcre2_set_parens_nest_limit(context.get(), kDeepestNesting);
   int error = 0;
   PCRE2_SIZE offset = 0;
-  pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), options, &error, &offset,
-                                   context.get());
+  pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(), options, &error,
+                                   &offset, context.get());
   if (code == nullptr) return base::fail("pattern '{}': {} (at byte {})", shown, message_of(error), offset);
   // Without the JIT (some machines forbid writable code) the interpreter gives the same matches, slower.
   pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
@@ -135,7 +151,8 @@ base::Result<Regex> Regex::compile(std::string_view pattern) {
   if (utf8::valid_prefix(pattern) != pattern.size()) return base::fail("a pre-tokenizer's pattern is not UTF-8");
   auto translated = pcre_from_oniguruma(pattern);
   if (!translated) return std::unexpected(translated.error());
-  constexpr std::uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C | PCRE2_NO_AUTO_CAPTURE;
+  constexpr std::uint32_t options =
+      PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C | PCRE2_NO_AUTO_CAPTURE;
   auto code = compile_pcre(*translated, pattern, options);
   if (!code) return std::unexpected(code.error());
   auto owned = std::make_unique<Code>();

@@ -1,5 +1,5 @@
-// A pre-tokenizer's pattern, compiled by PCRE2 with its JIT. Patterns come from files and are not trusted: size, nesting
-// and backtracking are bounded. One object serves any number of threads.
+// A pre-tokenizer's pattern, compiled by PCRE2 with its JIT. Patterns come from files and are not trusted: size,
+// nesting and backtracking are bounded. One object serves any number of threads.
 #pragma once
 
 #include <cstddef>
@@ -13,8 +13,8 @@ namespace fathom::tokens {
 
 class Regex {
  public:
-  // The pattern is in Oniguruma's Ruby syntax, which tokenizer.json speaks; constructs of which PCRE2 has another reading
-  // are rewritten or refused. Errors name the pattern and the place.
+  // The pattern is in Oniguruma's Ruby syntax, which tokenizer.json speaks; constructs of which PCRE2 has another
+  // reading are rewritten or refused. Errors name the pattern and the place.
   static base::Result<Regex> compile(std::string_view pattern);
   // Finds the text itself.
   static base::Result<Regex> compile_literal(std::string_view text);
@@ -31,8 +31,8 @@ class Regex {
     Matches& operator=(const Matches&) = delete;
     ~Matches();
     void start(std::string_view text);
-    // The next match at or after `from`, by its bytes. False where there is none, or where a pattern exceeded its limits
-    // (none of the table's can): the rest then counts as unmatched.
+    // The next match at or after `from`, by its bytes. False where there is none, or where a pattern exceeded its
+    // limits (none of the table's can): the rest then counts as unmatched.
     bool next(std::size_t from, std::size_t& begin, std::size_t& end);
 
    private:

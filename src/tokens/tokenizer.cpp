@@ -56,7 +56,9 @@ std::string Tokenizer::decode(std::span<const TokenId> ids, bool control_tokens)
   return text;
 }
 
-std::string_view Tokenizer::bytes(TokenId id) const { return impl_->bytes(id); }
+std::string_view Tokenizer::bytes(TokenId id) const {
+  return impl_->bytes(id);
+}
 
 bool Tokenizer::is_control(TokenId id) const {
   return impl_->valid(id) && impl_->kinds[static_cast<std::size_t>(id)] == Impl::Kind::kControl;
@@ -68,17 +70,29 @@ std::optional<TokenId> Tokenizer::find(std::string_view added_token) const {
   return it->id;
 }
 
-TokenId Tokenizer::vocabulary_size() const { return static_cast<TokenId>(impl_->kinds.size()); }
+TokenId Tokenizer::vocabulary_size() const {
+  return static_cast<TokenId>(impl_->kinds.size());
+}
 
 bool Tokenizer::defined(TokenId id) const {
   return impl_->valid(id) && impl_->kinds[static_cast<std::size_t>(id)] != Impl::Kind::kUndefined;
 }
 
-std::optional<TokenId> Tokenizer::bos() const { return impl_->bos; }
-std::optional<TokenId> Tokenizer::eos() const { return impl_->eos; }
-bool Tokenizer::adds_bos() const { return impl_->adds_bos; }
-std::span<const TokenId> Tokenizer::stop_tokens() const { return impl_->stops; }
-std::string_view Tokenizer::chat_template() const { return impl_->chat_template; }
+std::optional<TokenId> Tokenizer::bos() const {
+  return impl_->bos;
+}
+std::optional<TokenId> Tokenizer::eos() const {
+  return impl_->eos;
+}
+bool Tokenizer::adds_bos() const {
+  return impl_->adds_bos;
+}
+std::span<const TokenId> Tokenizer::stop_tokens() const {
+  return impl_->stops;
+}
+std::string_view Tokenizer::chat_template() const {
+  return impl_->chat_template;
+}
 
 std::string Detokenizer::push(TokenId id) {
   if (!control_tokens_ && tokenizer_->is_control(id)) return {};

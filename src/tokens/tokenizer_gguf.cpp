@@ -24,7 +24,9 @@ base::Result<void> read_tokens(const files::Gguf& file, TokenizerParts& parts) {
   for (std::size_t i = 0; i < tokens.size(); ++i) {
     const auto id = static_cast<TokenId>(i);
     switch ((*type)[i]) {
-      case kNormal: parts.vocabulary.emplace_back(tokens[i], id); break;
+      case kNormal:
+        parts.vocabulary.emplace_back(tokens[i], id);
+        break;
       case kControl:
       case kUnknown:
       case kUserDefined:
@@ -33,8 +35,10 @@ base::Result<void> read_tokens(const files::Gguf& file, TokenizerParts& parts) {
                                .id = id,
                                .control = (*type)[i] != kUserDefined || is_control_text(tokens[i])});
         break;
-      case kUnused: break;
-      default: return base::fail("token {} has type {}, expected 1 to 5", i, (*type)[i]);
+      case kUnused:
+        break;
+      default:
+        return base::fail("token {} has type {}, expected 1 to 5", i, (*type)[i]);
     }
   }
   return {};
@@ -56,7 +60,8 @@ base::Result<void> read_merges(const files::Gguf& file, TokenizerParts& parts) {
 base::Result<std::optional<TokenId>> read_id(const files::Gguf& file, std::string_view key, std::size_t tokens) {
   const auto id = file.integer(key);
   if (!id) return std::nullopt;
-  if (*id < 0 || static_cast<std::uint64_t>(*id) >= tokens) return base::fail("{} is {}, of {} tokens", key, *id, tokens);
+  if (*id < 0 || static_cast<std::uint64_t>(*id) >= tokens)
+    return base::fail("{} is {}, of {} tokens", key, *id, tokens);
   return static_cast<TokenId>(*id);
 }
 

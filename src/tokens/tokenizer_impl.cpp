@@ -15,13 +15,15 @@ namespace {
 constexpr TokenId kLargestId = (1 << 22) - 1;
 
 // Tokens that end an answer in one family or another. One that a tokenizer has as a control token does so.
-constexpr std::array<std::string_view, 9> kEndings = {
-    "<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>",
-    "<｜end▁of▁sentence｜>", "<|EOT|>", "<|end|>", "<|eot|>"};
+constexpr std::array<std::string_view, 9> kEndings = {"<|im_end|>", "<|endoftext|>",   "<|eot_id|>",
+                                                      "<|eom_id|>", "<|end_of_text|>", "<｜end▁of▁sentence｜>",
+                                                      "<|EOT|>",    "<|end|>",         "<|eot|>"};
 
 }  // namespace
 
-bool is_control_text(std::string_view text) { return text.size() > 2 && text.starts_with('<') && text.ends_with('>'); }
+bool is_control_text(std::string_view text) {
+  return text.size() > 2 && text.starts_with('<') && text.ends_with('>');
+}
 
 base::Result<std::unique_ptr<Tokenizer::Impl>> Tokenizer::Impl::assemble(TokenizerParts parts) {
   auto impl = std::make_unique<Impl>();
@@ -92,7 +94,8 @@ base::Result<void> Tokenizer::Impl::take_merges(const TokenizerParts& parts) {
     const TokenId* merged = left_id != nullptr && right_id != nullptr ? bpe.find(*left_bytes + *right_bytes) : nullptr;
     if (merged == nullptr) {
       if (parts.skips_dead_merges && left_id != nullptr && right_id != nullptr) continue;
-      if (is_control_added(left) || is_control_added(right) || is_control_added(std::string(left).append(right))) continue;
+      if (is_control_added(left) || is_control_added(right) || is_control_added(std::string(left).append(right)))
+        continue;
       return base::fail("merge {} ('{}' and '{}') names or makes no token of the vocabulary", number, left, right);
     }
     bpe.add_merge(*left_id, *right_id, *merged);
@@ -140,7 +143,9 @@ std::vector<Range> ranges_within(const std::vector<Range>& ranges, Range part) {
   return out;
 }
 
-bool is_ascii(char c) { return static_cast<unsigned char>(c) < 0x80; }
+bool is_ascii(char c) {
+  return static_cast<unsigned char>(c) < 0x80;
+}
 
 }  // namespace
 

@@ -90,7 +90,8 @@ base::Result<void> read_split(const Json& step, PreTokenizer& out) {
     return out.add_literal_split(text->get<std::string>(), *behavior, invert);
   }
   const Json* regex = member(*pattern, "Regex");
-  if (regex == nullptr || !regex->is_string()) return base::fail("pre_tokenizer Split: its pattern is no Regex and no String");
+  if (regex == nullptr || !regex->is_string())
+    return base::fail("pre_tokenizer Split: its pattern is no Regex and no String");
   return out.add_split(regex->get<std::string>(), *behavior, invert);
 }
 
@@ -141,7 +142,8 @@ base::Result<void> read_added(const Json& file, TokenizerParts& parts) {
 
 base::Result<void> read_vocabulary(const Json& model, TokenizerParts& parts) {
   const Json* vocabulary = member(model, "vocab");
-  if (vocabulary == nullptr || !vocabulary->is_object()) return base::fail("model.vocab is no object of tokens and ids");
+  if (vocabulary == nullptr || !vocabulary->is_object())
+    return base::fail("model.vocab is no object of tokens and ids");
   parts.vocabulary.reserve(vocabulary->size());
   for (const auto& [text, id] : vocabulary->items()) {
     const auto number = id_of(id, "token '" + text + "'");
@@ -178,7 +180,8 @@ base::Result<void> read_model(const Json& file, TokenizerParts& parts) {
   if (model == nullptr || !model->is_object()) return base::fail("no model: this is not a tokenizer.json");
   const std::string type = string_of(*model, "type");
   if (type != "BPE" && !type.empty()) return base::fail("model '{}' is not supported, only byte-level BPE", type);
-  if (flag_of(*model, "byte_fallback", false)) return base::fail("model.byte_fallback is not supported (not byte-level BPE)");
+  if (flag_of(*model, "byte_fallback", false))
+    return base::fail("model.byte_fallback is not supported (not byte-level BPE)");
   for (const char* name : {"continuing_subword_prefix", "end_of_word_suffix"}) {
     if (!string_of(*model, name).empty()) return base::fail("model.{} is not supported", name);
   }

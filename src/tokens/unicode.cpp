@@ -8,15 +8,26 @@
 namespace fathom::tokens {
 namespace {
 
-utf8proc_category_t category(char32_t c) { return utf8proc_category(static_cast<utf8proc_int32_t>(c)); }
+utf8proc_category_t category(char32_t c) {
+  return utf8proc_category(static_cast<utf8proc_int32_t>(c));
+}
 
 }  // namespace
 
 bool is_white_space(char32_t c) {
   switch (c) {
-    case 0x20: case 0x85: case 0xA0: case 0x1680: case 0x2028: case 0x2029: case 0x202F: case 0x205F: case 0x3000:
+    case 0x20:
+    case 0x85:
+    case 0xA0:
+    case 0x1680:
+    case 0x2028:
+    case 0x2029:
+    case 0x202F:
+    case 0x205F:
+    case 0x3000:
       return true;
-    default: return (c >= 0x9 && c <= 0xD) || (c >= 0x2000 && c <= 0x200A);
+    default:
+      return (c >= 0x9 && c <= 0xD) || (c >= 0x2000 && c <= 0x200A);
   }
 }
 

@@ -7,8 +7,8 @@
 
 namespace fathom::tokens {
 
-bool is_white_space(char32_t c);      // Unicode White_Space
-bool is_word_character(char32_t c);   // letters, marks, digits and connectors, as a regular expression's \w
+bool is_white_space(char32_t c);     // Unicode White_Space
+bool is_word_character(char32_t c);  // letters, marks, digits and connectors, as a regular expression's \w
 bool is_letter(char32_t c);
 
 // Where the character before text[at] starts; at > 0. Bytes that are not UTF-8 count one by one.

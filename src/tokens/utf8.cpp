@@ -7,7 +7,7 @@ namespace fathom::tokens::utf8 {
 namespace {
 
 struct Lead {
-  std::size_t size = 0;  // 0: no character starts with this byte
+  std::size_t size = 0;                  // 0: no character starts with this byte
   std::uint8_t low = 0x80, high = 0xBF;  // what the second byte may be
 };
 

@@ -16,7 +16,7 @@ enum class Kind {
 
 struct Unit {
   Kind kind = Kind::kBroken;
-  std::size_t size = 1;     // bytes
+  std::size_t size = 1;    // bytes
   char32_t code = 0xFFFD;  // of a whole character
 };
 

@@ -1,5 +1,5 @@
-// Any bytes as a chat template, rendered over a conversation with tools: it must be refused, or end within its limits, and
-// never make text that a person typed pass for the template's.
+// Any bytes as a chat template, rendered over a conversation with tools: it must be refused, or end within its limits,
+// and never make text that a person typed pass for the template's.
 #include <cstddef>
 #include <cstdint>
 #include <string_view>

@@ -1,5 +1,5 @@
-// Any bytes as a tokenizer.json: reading must refuse or give a tokenizer that encodes and decodes without harm. The bytes
-// are a tokenizer.json, a zero byte, and a text to encode.
+// Any bytes as a tokenizer.json: reading must refuse or give a tokenizer that encodes and decodes without harm. The
+// bytes are a tokenizer.json, a zero byte, and a text to encode.
 #include <cstddef>
 #include <cstdint>
 #include <string_view>

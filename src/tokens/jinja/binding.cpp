@@ -53,7 +53,9 @@ std::int64_t integer_or(Machine& machine, const Value& slot, std::int64_t absent
   return absent;
 }
 
-bool truth_or(const Value& slot, bool absent) { return slot.undefined() ? absent : truthy(slot); }
+bool truth_or(const Value& slot, bool absent) {
+  return slot.undefined() ? absent : truthy(slot);
+}
 
 const Text* text_or_null(Machine& machine, const Value& slot) {
   if (slot.undefined() || slot.none()) return nullptr;

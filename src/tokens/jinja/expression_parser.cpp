@@ -198,7 +198,8 @@ ExpressionPtr ExpressionParser::primary() {
     const char* begin = digits.data() + (hex ? 2 : 0);
     const char* end = digits.data() + digits.size();
     const auto read = integer ? std::from_chars(begin, end, whole, hex ? 16 : 10) : std::from_chars(begin, end, real);
-    if (read.ec != std::errc() || read.ptr != end) reader_.fail(fmt::format("{} is no number within 64 bits", reader_.shown()));
+    if (read.ec != std::errc() || read.ptr != end)
+      reader_.fail(fmt::format("{} is no number within 64 bits", reader_.shown()));
     e->value = integer ? Value(whole) : Value(real);
     reader_.take();
     return e;
@@ -356,8 +357,8 @@ ExpressionPtr ExpressionParser::test(ExpressionPtr of) {
   const bool word = now.kind == TokenKind::kName && !one_of(now.text, {"else", "or", "and", "if", "in", "is", "not"});
   if (reader_.at_operator("(")) {
     arguments(*e);
-  } else if (word || now.kind == TokenKind::kString || now.kind == TokenKind::kInteger || now.kind == TokenKind::kFloat ||
-             reader_.at_operator("[") || reader_.at_operator("{")) {
+  } else if (word || now.kind == TokenKind::kString || now.kind == TokenKind::kInteger ||
+             now.kind == TokenKind::kFloat || reader_.at_operator("[") || reader_.at_operator("{")) {
     add(*e, postfix(primary()));
   }
   return negated ? make(ExpressionKind::kNot, {}, std::move(e)) : std::move(e);

@@ -10,9 +10,9 @@ class ExpressionParser {
  public:
   explicit ExpressionParser(TokenReader& reader) : reader_(reader) {}
 
-  ExpressionPtr expression();        // with the conditional form
-  ExpressionPtr iterated();          // what a for loop walks over: `if` behind it is the loop's own
-  ExpressionPtr expression_list();   // an expression, or several with commas between (a tuple)
+  ExpressionPtr expression();               // with the conditional form
+  ExpressionPtr iterated();                 // what a for loop walks over: `if` behind it is the loop's own
+  ExpressionPtr expression_list();          // an expression, or several with commas between (a tuple)
   ExpressionPtr filters(ExpressionPtr of);  // | name(...) as many as follow; `of` may be absent
 
  private:

@@ -23,13 +23,21 @@ Value filter_trim(Machine& m, const Value& self, const Slots& slots, const Argum
   return m.make(strip(str_of(m, self), Side::kBoth, characters == nullptr ? nullptr : &characters->bytes));
 }
 
-Value filter_upper(Machine& m, const Value& self, const Slots&, const Arguments&) { return m.make(upper(str_of(m, self))); }
-Value filter_lower(Machine& m, const Value& self, const Slots&, const Arguments&) { return m.make(lower(str_of(m, self))); }
+Value filter_upper(Machine& m, const Value& self, const Slots&, const Arguments&) {
+  return m.make(upper(str_of(m, self)));
+}
+Value filter_lower(Machine& m, const Value& self, const Slots&, const Arguments&) {
+  return m.make(lower(str_of(m, self)));
+}
 Value filter_capitalize(Machine& m, const Value& self, const Slots&, const Arguments&) {
   return m.make(capitalize(str_of(m, self)));
 }
-Value filter_string(Machine& m, const Value& self, const Slots&, const Arguments&) { return m.make(str_of(m, self)); }
-Value filter_safe(Machine& m, const Value& self, const Slots&, const Arguments&) { return m.make(str_of(m, self)); }
+Value filter_string(Machine& m, const Value& self, const Slots&, const Arguments&) {
+  return m.make(str_of(m, self));
+}
+Value filter_safe(Machine& m, const Value& self, const Slots&, const Arguments&) {
+  return m.make(str_of(m, self));
+}
 
 // Unlike str.title, words begin after white space, hyphens and opening brackets only.
 Value filter_title(Machine& m, const Value& self, const Slots&, const Arguments&) {
@@ -41,7 +49,8 @@ Value filter_title(Machine& m, const Value& self, const Slots&, const Arguments&
   };
   for (std::size_t at = 0; at < text.size();) {
     const utf8::Unit unit = utf8::unit_at(text.bytes, at);
-    const bool divides = is_python_space(unit.code) || std::string_view("-({[<").find(text.bytes[at]) != std::string_view::npos;
+    const bool divides =
+        is_python_space(unit.code) || std::string_view("-({[<").find(text.bytes[at]) != std::string_view::npos;
     if (divides) finish();
     (divides ? out : word).append_part(text, at, unit.size);
     at += unit.size;
@@ -161,7 +170,9 @@ Value filter_round(Machine& m, const Value& self, const Slots& slots, const Argu
   return std::stod(fmt::format("{:.{}f}", *number, digits));
 }
 
-Value filter_list(Machine& m, const Value& self, const Slots&, const Arguments&) { return m.make(items_of(m, self)); }
+Value filter_list(Machine& m, const Value& self, const Slots&, const Arguments&) {
+  return m.make(items_of(m, self));
+}
 
 Value filter_items(Machine& m, const Value& self, const Slots& slots, const Arguments& all) {
   if (self.undefined()) return m.make(std::vector<Value>{});
@@ -175,8 +186,12 @@ Value end_of(Machine& m, const Value& self, bool first) {
   if (items.empty()) return Undefined{first ? "the first of nothing" : "the last of nothing"};
   return first ? items.front() : items.back();
 }
-Value filter_first(Machine& m, const Value& self, const Slots&, const Arguments&) { return end_of(m, self, true); }
-Value filter_last(Machine& m, const Value& self, const Slots&, const Arguments&) { return end_of(m, self, false); }
+Value filter_first(Machine& m, const Value& self, const Slots&, const Arguments&) {
+  return end_of(m, self, true);
+}
+Value filter_last(Machine& m, const Value& self, const Slots&, const Arguments&) {
+  return end_of(m, self, false);
+}
 
 Value filter_reverse(Machine& m, const Value& self, const Slots&, const Arguments&) {
   if (self.text() != nullptr) return slice_of(m, self, {}, {}, std::int64_t{-1});
@@ -192,7 +207,8 @@ Value sort_key(Machine& m, const Value& item, const Value& attribute, bool case_
   return key;
 }
 
-std::vector<Value> sorted(Machine& m, std::vector<Value> items, const Value& attribute, bool case_sensitive, bool reverse) {
+std::vector<Value> sorted(Machine& m, std::vector<Value> items, const Value& attribute, bool case_sensitive,
+                          bool reverse) {
   std::vector<std::pair<Value, Value>> keyed;
   for (Value& item : items) keyed.emplace_back(sort_key(m, item, attribute, case_sensitive), std::move(item));
   // Values that cannot be compared would make the order meaningless, so they are looked for first.
@@ -246,8 +262,12 @@ Value extreme(Machine& m, const Value& self, const Slots& slots, int wanted) {
   }
   return best;
 }
-Value filter_min(Machine& m, const Value& self, const Slots& slots, const Arguments&) { return extreme(m, self, slots, -1); }
-Value filter_max(Machine& m, const Value& self, const Slots& slots, const Arguments&) { return extreme(m, self, slots, 1); }
+Value filter_min(Machine& m, const Value& self, const Slots& slots, const Arguments&) {
+  return extreme(m, self, slots, -1);
+}
+Value filter_max(Machine& m, const Value& self, const Slots& slots, const Arguments&) {
+  return extreme(m, self, slots, 1);
+}
 
 Value filter_sum(Machine& m, const Value& self, const Slots& slots, const Arguments&) {
   Value total = slots[1].undefined() ? Value(std::int64_t{0}) : slots[1];
@@ -257,7 +277,8 @@ Value filter_sum(Machine& m, const Value& self, const Slots& slots, const Argume
 
 Arguments without_first(const Arguments& all, std::size_t count) {
   Arguments rest;
-  rest.positional.assign(all.positional.begin() + static_cast<std::ptrdiff_t>(std::min(count, all.positional.size())), all.positional.end());
+  rest.positional.assign(all.positional.begin() + static_cast<std::ptrdiff_t>(std::min(count, all.positional.size())),
+                         all.positional.end());
   rest.named = all.named;
   return rest;
 }
@@ -299,10 +320,18 @@ Value selected(Machine& m, const Value& self, const Arguments& all, bool by_name
   }
   return m.make(std::move(out));
 }
-Value filter_select(Machine& m, const Value& s, const Slots&, const Arguments& a) { return selected(m, s, a, false, true); }
-Value filter_reject(Machine& m, const Value& s, const Slots&, const Arguments& a) { return selected(m, s, a, false, false); }
-Value filter_selectattr(Machine& m, const Value& s, const Slots&, const Arguments& a) { return selected(m, s, a, true, true); }
-Value filter_rejectattr(Machine& m, const Value& s, const Slots&, const Arguments& a) { return selected(m, s, a, true, false); }
+Value filter_select(Machine& m, const Value& s, const Slots&, const Arguments& a) {
+  return selected(m, s, a, false, true);
+}
+Value filter_reject(Machine& m, const Value& s, const Slots&, const Arguments& a) {
+  return selected(m, s, a, false, false);
+}
+Value filter_selectattr(Machine& m, const Value& s, const Slots&, const Arguments& a) {
+  return selected(m, s, a, true, true);
+}
+Value filter_rejectattr(Machine& m, const Value& s, const Slots&, const Arguments& a) {
+  return selected(m, s, a, true, false);
+}
 
 Value filter_attr(Machine& m, const Value& self, const Slots& slots, const Arguments&) {
   const Text* name = text_or_null(m, slots[0]);
@@ -361,12 +390,23 @@ Value filter_escape(Machine& m, const Value& self, const Slots&, const Arguments
   for (std::size_t at = 0; at < text.size(); ++at) {
     const bool trusted = text.trust[at] == Text::kTrusted;
     switch (text.bytes[at]) {
-      case '&': out.append("&amp;", trusted); break;
-      case '<': out.append("&lt;", trusted); break;
-      case '>': out.append("&gt;", trusted); break;
-      case '"': out.append("&#34;", trusted); break;
-      case '\'': out.append("&#39;", trusted); break;
-      default: out.append_part(text, at, 1);
+      case '&':
+        out.append("&amp;", trusted);
+        break;
+      case '<':
+        out.append("&lt;", trusted);
+        break;
+      case '>':
+        out.append("&gt;", trusted);
+        break;
+      case '"':
+        out.append("&#34;", trusted);
+        break;
+      case '\'':
+        out.append("&#39;", trusted);
+        break;
+      default:
+        out.append_part(text, at, 1);
     }
   }
   return m.make(std::move(out));
@@ -421,7 +461,9 @@ constexpr std::array kFilters = std::to_array<Builtin>({
 
 }  // namespace
 
-bool is_filter(std::string_view name) { return find_builtin(kFilters, name) != nullptr; }
+bool is_filter(std::string_view name) {
+  return find_builtin(kFilters, name) != nullptr;
+}
 
 Value apply_filter(Machine& machine, std::string_view name, const Value& input, const Arguments& arguments) {
   const Builtin* filter = find_builtin(kFilters, name);

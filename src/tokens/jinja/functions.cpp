@@ -41,7 +41,9 @@ Dict* dict_from(Machine& m, const Arguments& all) {
   return dict;
 }
 
-Value function_dict(Machine& m, const Value&, const Slots&, const Arguments& all) { return dict_from(m, all); }
+Value function_dict(Machine& m, const Value&, const Slots&, const Arguments& all) {
+  return dict_from(m, all);
+}
 
 Value function_namespace(Machine& m, const Value&, const Slots&, const Arguments& all) {
   Dict* dict = dict_from(m, all);
@@ -74,7 +76,9 @@ constexpr std::array kFunctions = std::to_array<Builtin>({
 
 }  // namespace
 
-bool is_function(std::string_view name) { return find_builtin(kFunctions, name) != nullptr; }
+bool is_function(std::string_view name) {
+  return find_builtin(kFunctions, name) != nullptr;
+}
 
 Value call_function(Machine& machine, std::string_view name, const Arguments& arguments) {
   const Builtin* function = find_builtin(kFunctions, name);

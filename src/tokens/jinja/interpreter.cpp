@@ -42,12 +42,22 @@ class Interpreter {
       case StatementKind::kText:
         if (m_.spend(s.text.text()->size())) out.append(*s.text.text());
         return Flow::kOn;
-      case StatementKind::kOutput: write(evaluate(*s.expression, scope), out); return Flow::kOn;
-      case StatementKind::kIf: return run_if(s, scope, out);
-      case StatementKind::kFor: return run_for(s, scope, out);
-      case StatementKind::kSet: assign(s.targets, evaluate(*s.expression, scope), scope); return Flow::kOn;
-      case StatementKind::kSetBlock: run_set_block(s, scope); return Flow::kOn;
-      case StatementKind::kMacro: scope->set(s.macro->name, macro_value(*s.macro, scope)); return Flow::kOn;
+      case StatementKind::kOutput:
+        write(evaluate(*s.expression, scope), out);
+        return Flow::kOn;
+      case StatementKind::kIf:
+        return run_if(s, scope, out);
+      case StatementKind::kFor:
+        return run_for(s, scope, out);
+      case StatementKind::kSet:
+        assign(s.targets, evaluate(*s.expression, scope), scope);
+        return Flow::kOn;
+      case StatementKind::kSetBlock:
+        run_set_block(s, scope);
+        return Flow::kOn;
+      case StatementKind::kMacro:
+        scope->set(s.macro->name, macro_value(*s.macro, scope));
+        return Flow::kOn;
       case StatementKind::kCallBlock: {
         const Value caller = macro_value(*s.macro, scope);
         write(call(*s.expression, scope, &caller), out);
@@ -58,9 +68,12 @@ class Interpreter {
         for (std::size_t i = 0; i < s.targets.size(); ++i) inner->set(s.targets[i].name, evaluate(*s.values[i], scope));
         return run(s.body, inner, out);
       }
-      case StatementKind::kBlock: return run(s.body, scope, out);
-      case StatementKind::kBreak: return Flow::kBreak;
-      case StatementKind::kContinue: return Flow::kContinue;
+      case StatementKind::kBlock:
+        return run(s.body, scope, out);
+      case StatementKind::kBreak:
+        return Flow::kBreak;
+      case StatementKind::kContinue:
+        return Flow::kContinue;
     }
     return Flow::kOn;
   }
@@ -153,15 +166,20 @@ class Interpreter {
 
   Value evaluate_kind(const Expression& e, Scope* scope) {
     switch (e.kind) {
-      case ExpressionKind::kLiteral: return e.value;
+      case ExpressionKind::kLiteral:
+        return e.value;
       case ExpressionKind::kName: {
         const Value* value = scope->find(e.name);
         return value != nullptr ? *value : Value(Undefined{fmt::format("'{}'", e.name)});
       }
-      case ExpressionKind::kList: return m_.make(evaluate_items(e, scope));
-      case ExpressionKind::kTuple: return m_.make_tuple(evaluate_items(e, scope));
-      case ExpressionKind::kDict: return evaluate_dict(e, scope);
-      case ExpressionKind::kAttribute: return attribute_of(m_, evaluate(*e.items[0], scope), e.name);
+      case ExpressionKind::kList:
+        return m_.make(evaluate_items(e, scope));
+      case ExpressionKind::kTuple:
+        return m_.make_tuple(evaluate_items(e, scope));
+      case ExpressionKind::kDict:
+        return evaluate_dict(e, scope);
+      case ExpressionKind::kAttribute:
+        return attribute_of(m_, evaluate(*e.items[0], scope), e.name);
       case ExpressionKind::kItem: {
         const Value of = evaluate(*e.items[0], scope);
         return item_of(m_, of, evaluate(*e.items[1], scope));
@@ -172,24 +190,29 @@ class Interpreter {
         const Value stop = evaluate_or_undefined(e.items[2], scope);
         return slice_of(m_, of, start, stop, evaluate_or_undefined(e.items[3], scope));
       }
-      case ExpressionKind::kCall: return call(e, scope, nullptr);
-      case ExpressionKind::kFilter: return evaluate_filter(e, scope);
+      case ExpressionKind::kCall:
+        return call(e, scope, nullptr);
+      case ExpressionKind::kFilter:
+        return evaluate_filter(e, scope);
       case ExpressionKind::kTest: {
         const Value input = evaluate(*e.items[0], scope);
         return apply_test(m_, e.name, input, arguments(e, scope));
       }
-      case ExpressionKind::kNot: return !truthy(evaluate(*e.items[0], scope));
+      case ExpressionKind::kNot:
+        return !truthy(evaluate(*e.items[0], scope));
       case ExpressionKind::kNegative: {
         const Value value = evaluate(*e.items[0], scope);
         if (const auto* real = value.get<double>()) return -*real;  // 0 - x would lose the sign of zero
         return binary(m_, "-", std::int64_t{0}, value);
       }
-      case ExpressionKind::kPositive: return binary(m_, "+", std::int64_t{0}, evaluate(*e.items[0], scope));
+      case ExpressionKind::kPositive:
+        return binary(m_, "+", std::int64_t{0}, evaluate(*e.items[0], scope));
       case ExpressionKind::kBinary: {
         const Value left = evaluate(*e.items[0], scope);
         return binary(m_, e.name, left, evaluate(*e.items[1], scope));
       }
-      case ExpressionKind::kComparison: return evaluate_comparison(e, scope);
+      case ExpressionKind::kComparison:
+        return evaluate_comparison(e, scope);
       case ExpressionKind::kAnd: {
         Value left = evaluate(*e.items[0], scope);
         return truthy(left) ? evaluate(*e.items[1], scope) : std::move(left);
@@ -265,7 +288,8 @@ class Interpreter {
     if (e.kind == ExpressionKind::kName) {
       return m_.fail(fmt::format("{}() is not supported, or '{}' is no function", e.name, e.name));
     }
-    if (e.kind == ExpressionKind::kAttribute) return m_.fail(fmt::format("the method .{}() is not supported here", e.name));
+    if (e.kind == ExpressionKind::kAttribute)
+      return m_.fail(fmt::format("the method .{}() is not supported here", e.name));
     return m_.fail(fmt::format("{} cannot be called", type_name(function)));
   }
 

@@ -1,5 +1,5 @@
-// Follows Jinja's own reading: newlines become "\n", one newline at the end of the template goes, `-` eats all white space
-// on its side, the newline after a block goes, and so do blanks before a block that stands first on its line.
+// Follows Jinja's own reading: newlines become "\n", one newline at the end of the template goes, `-` eats all white
+// space on its side, the newline after a block goes, and so do blanks before a block that stands first on its line.
 #include "tokens/jinja/lexer.h"
 
 #include <algorithm>
@@ -32,8 +32,12 @@ std::string with_plain_newlines(std::string_view source) {
 bool is_name_start(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || static_cast<unsigned char>(c) >= 0x80;
 }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+bool is_hex(char c) {
+  return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
 
 std::size_t space_size(std::string_view text, std::size_t at) {
   if (at >= text.size()) return 0;
@@ -41,9 +45,9 @@ std::size_t space_size(std::string_view text, std::size_t at) {
   return unit.kind == utf8::Kind::kCharacter && is_python_space(unit.code) ? unit.size : 0;
 }
 
-constexpr std::array<std::string_view, 30> kOperators = {
-    "**", "//", "==", "!=", "<=", ">=", "+", "-", "*", "/", "%", "~", "(", ")", "[",
-    "]",  "{",  "}",  "<",  ">",  "=",  ".", ":", ",", "|", ";", "!", "&", "^", "@"};
+constexpr std::array<std::string_view, 30> kOperators = {"**", "//", "==", "!=", "<=", ">=", "+", "-", "*", "/",
+                                                         "%",  "~",  "(",  ")",  "[",  "]",  "{", "}", "<", ">",
+                                                         "=",  ".",  ":",  ",",  "|",  ";",  "!", "&", "^", "@"};
 
 class Lexer {
  public:
@@ -202,7 +206,9 @@ class Lexer {
   void read_number() {
     std::size_t end = at_;
     const auto digits = [&](auto is_one) {
-      while (end < text_.size() && (is_one(text_[end]) || (text_[end] == '_' && end + 1 < text_.size() && is_one(text_[end + 1])))) ++end;
+      while (end < text_.size() &&
+             (is_one(text_[end]) || (text_[end] == '_' && end + 1 < text_.size() && is_one(text_[end + 1]))))
+        ++end;
     };
     if (text_[at_] == '0' && at_ + 2 < text_.size() && (text_[at_ + 1] | 0x20) == 'x' && is_hex(text_[at_ + 2])) {
       end += 2;
@@ -219,7 +225,8 @@ class Lexer {
     }
     std::size_t exponent = end + 1;
     if (exponent < text_.size() && (text_[exponent] == '+' || text_[exponent] == '-')) ++exponent;
-    if (!after_dot && end < text_.size() && (text_[end] | 0x20) == 'e' && exponent < text_.size() && is_digit(text_[exponent])) {
+    if (!after_dot && end < text_.size() && (text_[end] | 0x20) == 'e' && exponent < text_.size() &&
+        is_digit(text_[exponent])) {
       is_float = true;
       end = exponent;
       digits(is_digit);
@@ -301,7 +308,8 @@ class Lexer {
   }
 
   void move_to(std::size_t to) {
-    line_ += static_cast<int>(std::count(text_.begin() + static_cast<std::ptrdiff_t>(at_), text_.begin() + static_cast<std::ptrdiff_t>(to), '\n'));
+    line_ += static_cast<int>(std::count(text_.begin() + static_cast<std::ptrdiff_t>(at_),
+                                         text_.begin() + static_cast<std::ptrdiff_t>(to), '\n'));
     at_ = to;
   }
 
@@ -321,6 +329,8 @@ class Lexer {
 
 }  // namespace
 
-base::Result<std::vector<LexerToken>> tokenize(std::string_view source) { return Lexer(source).run(); }
+base::Result<std::vector<LexerToken>> tokenize(std::string_view source) {
+  return Lexer(source).run();
+}
 
 }  // namespace fathom::tokens::jinja

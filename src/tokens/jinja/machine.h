@@ -12,9 +12,9 @@ namespace fathom::tokens::jinja {
 
 // What one rendering may cost. A chat of a thousand messages takes about 10^5 steps and a few times its own length.
 struct Limits {
-  std::int64_t steps = 20'000'000;              // evaluated nodes
-  std::int64_t bytes = std::int64_t{1} << 30;   // of all strings and lists made on the way
-  int depth = 500;                              // nested nodes, macros included
+  std::int64_t steps = 20'000'000;             // evaluated nodes
+  std::int64_t bytes = std::int64_t{1} << 30;  // of all strings and lists made on the way
+  int depth = 500;                             // nested nodes, macros included
 };
 
 class Machine {

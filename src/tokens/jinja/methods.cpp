@@ -29,7 +29,9 @@ Value split_by(Machine& m, const Value& self, const Slots& slots, decltype(&spli
   if (!m.spend(self.text()->size() * sizeof(Text))) return {};  // at worst a part for each byte
   return texts(m, how(*self.text(), separator, integer_or(m, slots[1], -1)));
 }
-Value method_split(Machine& m, const Value& self, const Slots& slots, const Arguments&) { return split_by(m, self, slots, split); }
+Value method_split(Machine& m, const Value& self, const Slots& slots, const Arguments&) {
+  return split_by(m, self, slots, split);
+}
 Value method_rsplit(Machine& m, const Value& self, const Slots& slots, const Arguments&) {
   return split_by(m, self, slots, split_from_right);
 }
@@ -41,27 +43,46 @@ Value method_splitlines(Machine& m, const Value& self, const Slots&, const Argum
 Value strip_side(Machine& m, const Value& self, const Slots& slots, Side side) {
   return m.make(strip(*self.text(), side, bytes_or_null(m, slots[0])));
 }
-Value method_strip(Machine& m, const Value& self, const Slots& s, const Arguments&) { return strip_side(m, self, s, Side::kBoth); }
-Value method_lstrip(Machine& m, const Value& self, const Slots& s, const Arguments&) { return strip_side(m, self, s, Side::kLeft); }
-Value method_rstrip(Machine& m, const Value& self, const Slots& s, const Arguments&) { return strip_side(m, self, s, Side::kRight); }
+Value method_strip(Machine& m, const Value& self, const Slots& s, const Arguments&) {
+  return strip_side(m, self, s, Side::kBoth);
+}
+Value method_lstrip(Machine& m, const Value& self, const Slots& s, const Arguments&) {
+  return strip_side(m, self, s, Side::kLeft);
+}
+Value method_rstrip(Machine& m, const Value& self, const Slots& s, const Arguments&) {
+  return strip_side(m, self, s, Side::kRight);
+}
 
-Value method_upper(Machine& m, const Value& self, const Slots&, const Arguments&) { return m.make(upper(*self.text())); }
-Value method_lower(Machine& m, const Value& self, const Slots&, const Arguments&) { return m.make(lower(*self.text())); }
-Value method_title(Machine& m, const Value& self, const Slots&, const Arguments&) { return m.make(title(*self.text())); }
-Value method_capitalize(Machine& m, const Value& self, const Slots&, const Arguments&) { return m.make(capitalize(*self.text())); }
+Value method_upper(Machine& m, const Value& self, const Slots&, const Arguments&) {
+  return m.make(upper(*self.text()));
+}
+Value method_lower(Machine& m, const Value& self, const Slots&, const Arguments&) {
+  return m.make(lower(*self.text()));
+}
+Value method_title(Machine& m, const Value& self, const Slots&, const Arguments&) {
+  return m.make(title(*self.text()));
+}
+Value method_capitalize(Machine& m, const Value& self, const Slots&, const Arguments&) {
+  return m.make(capitalize(*self.text()));
+}
 
 // A string, or a list of strings of which one must fit.
 Value has_end(Machine& m, const Value& self, const Value& ends, bool start) {
   const std::string& text = self.text()->bytes;
   for (const Value& end : ends.list() != nullptr ? ends.list()->items : std::vector<Value>{ends}) {
     const Text* wanted = end.text();
-    if (wanted == nullptr) return m.fail(fmt::format("startswith and endswith need a string, found {}", type_name(end)));
+    if (wanted == nullptr)
+      return m.fail(fmt::format("startswith and endswith need a string, found {}", type_name(end)));
     if (start ? text.starts_with(wanted->bytes) : text.ends_with(wanted->bytes)) return true;
   }
   return false;
 }
-Value method_startswith(Machine& m, const Value& self, const Slots& s, const Arguments&) { return has_end(m, self, s[0], true); }
-Value method_endswith(Machine& m, const Value& self, const Slots& s, const Arguments&) { return has_end(m, self, s[0], false); }
+Value method_startswith(Machine& m, const Value& self, const Slots& s, const Arguments&) {
+  return has_end(m, self, s[0], true);
+}
+Value method_endswith(Machine& m, const Value& self, const Slots& s, const Arguments&) {
+  return has_end(m, self, s[0], false);
+}
 
 Value remove_end(Machine& m, const Value& self, const Slots& slots, bool start) {
   const std::string* end = bytes_or_null(m, slots[0]);
@@ -70,8 +91,12 @@ Value remove_end(Machine& m, const Value& self, const Slots& slots, bool start) 
   if (!(start ? text.bytes.starts_with(*end) : text.bytes.ends_with(*end))) return self;
   return m.make(text.part(start ? end->size() : 0, text.size() - end->size()));
 }
-Value method_removeprefix(Machine& m, const Value& self, const Slots& s, const Arguments&) { return remove_end(m, self, s, true); }
-Value method_removesuffix(Machine& m, const Value& self, const Slots& s, const Arguments&) { return remove_end(m, self, s, false); }
+Value method_removeprefix(Machine& m, const Value& self, const Slots& s, const Arguments&) {
+  return remove_end(m, self, s, true);
+}
+Value method_removesuffix(Machine& m, const Value& self, const Slots& s, const Arguments&) {
+  return remove_end(m, self, s, false);
+}
 
 Value method_replace(Machine& m, const Value& self, const Slots& slots, const Arguments& all) {
   if (slots[0].text() == nullptr || slots[1].text() == nullptr) return m.fail("replace needs two strings");
@@ -87,8 +112,12 @@ Value find_in(Machine& m, const Value& self, const Slots& slots, bool from_right
   m.spend(at);
   return static_cast<std::int64_t>(count_characters(std::string_view(text).substr(0, at)));
 }
-Value method_find(Machine& m, const Value& self, const Slots& s, const Arguments&) { return find_in(m, self, s, false); }
-Value method_rfind(Machine& m, const Value& self, const Slots& s, const Arguments&) { return find_in(m, self, s, true); }
+Value method_find(Machine& m, const Value& self, const Slots& s, const Arguments&) {
+  return find_in(m, self, s, false);
+}
+Value method_rfind(Machine& m, const Value& self, const Slots& s, const Arguments&) {
+  return find_in(m, self, s, true);
+}
 Value method_index(Machine& m, const Value& self, const Slots& slots, const Arguments&) {
   const Value at = find_in(m, self, slots, false);
   return at.integer().value_or(0) < 0 ? m.fail("index: the string is not there") : at;
@@ -99,7 +128,8 @@ Value method_count(Machine& m, const Value& self, const Slots& slots, const Argu
   if (wanted == nullptr || wanted->empty()) return m.fail("count needs a string");
   std::int64_t count = 0;
   const std::string& text = self.text()->bytes;
-  for (std::size_t at = text.find(*wanted); at != std::string::npos; at = text.find(*wanted, at + wanted->size())) ++count;
+  for (std::size_t at = text.find(*wanted); at != std::string::npos; at = text.find(*wanted, at + wanted->size()))
+    ++count;
   return count;
 }
 
@@ -121,30 +151,55 @@ Value all_characters(const Value& self, Fits fits) {
   return !text.empty();
 }
 
-bool is_ascii_digit(char32_t c) { return c >= U'0' && c <= U'9'; }
-Value method_isdigit(Machine&, const Value& self, const Slots&, const Arguments&) { return all_characters(self, is_ascii_digit); }
-Value method_isalpha(Machine&, const Value& self, const Slots&, const Arguments&) { return all_characters(self, is_letter); }
+bool is_ascii_digit(char32_t c) {
+  return c >= U'0' && c <= U'9';
+}
+Value method_isdigit(Machine&, const Value& self, const Slots&, const Arguments&) {
+  return all_characters(self, is_ascii_digit);
+}
+Value method_isalpha(Machine&, const Value& self, const Slots&, const Arguments&) {
+  return all_characters(self, is_letter);
+}
 Value method_isalnum(Machine&, const Value& self, const Slots&, const Arguments&) {
   return all_characters(self, [](char32_t c) { return is_letter(c) || is_ascii_digit(c); });
 }
-Value method_isspace(Machine&, const Value& self, const Slots&, const Arguments&) { return all_characters(self, is_python_space); }
-Value method_isupper(Machine& m, const Value& self, const Slots&, const Arguments&) { return apply_test(m, "upper", self, {}); }
-Value method_islower(Machine& m, const Value& self, const Slots&, const Arguments&) { return apply_test(m, "lower", self, {}); }
+Value method_isspace(Machine&, const Value& self, const Slots&, const Arguments&) {
+  return all_characters(self, is_python_space);
+}
+Value method_isupper(Machine& m, const Value& self, const Slots&, const Arguments&) {
+  return apply_test(m, "upper", self, {});
+}
+Value method_islower(Machine& m, const Value& self, const Slots&, const Arguments&) {
+  return apply_test(m, "lower", self, {});
+}
 
 constexpr std::array kTextMethods = std::to_array<Builtin>({
-    {"capitalize", "", method_capitalize}, {"count", "sub", method_count},
-    {"endswith", "suffix", method_endswith}, {"find", "sub", method_find},
-    {"index", "sub", method_index}, {"isalnum", "", method_isalnum},
-    {"isalpha", "", method_isalpha}, {"isdigit", "", method_isdigit},
-    {"islower", "", method_islower}, {"isspace", "", method_isspace},
-    {"isupper", "", method_isupper}, {"join", "iterable", method_join},
-    {"lower", "", method_lower}, {"lstrip", "chars", method_lstrip},
-    {"removeprefix", "prefix", method_removeprefix}, {"removesuffix", "suffix", method_removesuffix},
-    {"replace", "old new count", method_replace}, {"rfind", "sub", method_rfind},
-    {"rsplit", "sep maxsplit", method_rsplit}, {"rstrip", "chars", method_rstrip},
-    {"split", "sep maxsplit", method_split}, {"splitlines", "", method_splitlines},
-    {"startswith", "prefix", method_startswith}, {"strip", "chars", method_strip},
-    {"title", "", method_title}, {"upper", "", method_upper},
+    {"capitalize", "", method_capitalize},
+    {"count", "sub", method_count},
+    {"endswith", "suffix", method_endswith},
+    {"find", "sub", method_find},
+    {"index", "sub", method_index},
+    {"isalnum", "", method_isalnum},
+    {"isalpha", "", method_isalpha},
+    {"isdigit", "", method_isdigit},
+    {"islower", "", method_islower},
+    {"isspace", "", method_isspace},
+    {"isupper", "", method_isupper},
+    {"join", "iterable", method_join},
+    {"lower", "", method_lower},
+    {"lstrip", "chars", method_lstrip},
+    {"removeprefix", "prefix", method_removeprefix},
+    {"removesuffix", "suffix", method_removesuffix},
+    {"replace", "old new count", method_replace},
+    {"rfind", "sub", method_rfind},
+    {"rsplit", "sep maxsplit", method_rsplit},
+    {"rstrip", "chars", method_rstrip},
+    {"split", "sep maxsplit", method_split},
+    {"splitlines", "", method_splitlines},
+    {"startswith", "prefix", method_startswith},
+    {"strip", "chars", method_strip},
+    {"title", "", method_title},
+    {"upper", "", method_upper},
 });
 
 Value list_append(Machine& m, const Value& self, const Slots& slots, const Arguments&) {
@@ -166,7 +221,8 @@ Value list_index(Machine& m, const Value& self, const Slots& slots, const Argume
 }
 
 Value list_count(Machine&, const Value& self, const Slots& slots, const Arguments&) {
-  return static_cast<std::int64_t>(std::ranges::count_if(self.list()->items, [&](const Value& v) { return equal(v, slots[0]); }));
+  return static_cast<std::int64_t>(
+      std::ranges::count_if(self.list()->items, [&](const Value& v) { return equal(v, slots[0]); }));
 }
 
 constexpr std::array kListMethods = std::to_array<Builtin>({
@@ -181,7 +237,9 @@ Value dict_items(Machine& m, const Value& self, const Slots&, const Arguments&) 
   for (const auto& [key, value] : self.dict()->entries) items.push_back(m.make_tuple({key, value}));
   return m.make(std::move(items));
 }
-Value dict_keys(Machine& m, const Value& self, const Slots&, const Arguments&) { return m.make(items_of(m, self)); }
+Value dict_keys(Machine& m, const Value& self, const Slots&, const Arguments&) {
+  return m.make(items_of(m, self));
+}
 Value dict_values(Machine& m, const Value& self, const Slots&, const Arguments&) {
   std::vector<Value> items;
   for (const auto& entry : self.dict()->entries) items.push_back(entry.second);
@@ -236,7 +294,9 @@ std::span<const Builtin> methods_of(const Value& self) {
 
 }  // namespace
 
-bool is_method(const Value& self, std::string_view name) { return find_builtin(methods_of(self), name) != nullptr; }
+bool is_method(const Value& self, std::string_view name) {
+  return find_builtin(methods_of(self), name) != nullptr;
+}
 
 Value call_method(Machine& machine, std::string_view name, const Value& self, const Arguments& arguments) {
   const Builtin* method = find_builtin(methods_of(self), name);

@@ -14,7 +14,8 @@ namespace {
 
 Value refuse_operands(Machine& machine, std::string_view op, const Value& left, const Value& right) {
   for (const Value* side : {&left, &right}) {
-    if (const auto* undefined = side->get<Undefined>()) return machine.fail(fmt::format("{} is undefined", undefined->name));
+    if (const auto* undefined = side->get<Undefined>())
+      return machine.fail(fmt::format("{} is undefined", undefined->name));
   }
   return machine.fail(fmt::format("{} {} {}: these types do not go together", type_name(left), op, type_name(right)));
 }
@@ -23,7 +24,8 @@ Value repeated(Machine& machine, const Value& of, std::int64_t times) {
   const std::size_t size = of.text() != nullptr ? of.text()->size() : of.list()->items.size() * sizeof(Value);
   times = std::max<std::int64_t>(times, 0);
   if (size == 0) times = 0;
-  if (size != 0 && static_cast<std::size_t>(times) > kLongestText / size) return machine.fail("a repetition is too long");
+  if (size != 0 && static_cast<std::size_t>(times) > kLongestText / size)
+    return machine.fail("a repetition is too long");
   if (!machine.spend(size * static_cast<std::size_t>(times))) return {};
   if (const Text* text = of.text()) {
     Text out;
@@ -39,7 +41,8 @@ Value integer_power(Machine& machine, std::int64_t base, std::int64_t exponent) 
   if (exponent < 0) return std::pow(static_cast<double>(base), static_cast<double>(exponent));
   std::int64_t result = 1;
   for (; exponent > 0; exponent >>= 1) {
-    if ((exponent & 1) != 0 && __builtin_mul_overflow(result, base, &result)) return machine.fail("an integer beyond 64 bits");
+    if ((exponent & 1) != 0 && __builtin_mul_overflow(result, base, &result))
+      return machine.fail("an integer beyond 64 bits");
     if (exponent > 1 && __builtin_mul_overflow(base, base, &base)) return machine.fail("an integer beyond 64 bits");
   }
   return result;
@@ -194,11 +197,13 @@ bool contains(Machine& machine, const Value& container, const Value& item) {
     }
     return text->bytes.find(item.text()->bytes) != std::string::npos;
   }
-  if (const Dict* dict = container.dict(); dict != nullptr && !dict->is_namespace) return dict->find_value(item) != nullptr;
+  if (const Dict* dict = container.dict(); dict != nullptr && !dict->is_namespace)
+    return dict->find_value(item) != nullptr;
   if (const List* list = container.list()) {
     return std::ranges::any_of(list->items, [&](const Value& v) { return equal(v, item); });
   }
-  if (!container.undefined()) machine.fail(fmt::format("'in' needs a list, a dictionary or a string, found {}", type_name(container)));
+  if (!container.undefined())
+    machine.fail(fmt::format("'in' needs a list, a dictionary or a string, found {}", type_name(container)));
   return false;
 }
 
@@ -236,7 +241,8 @@ Value attribute_of(Machine& machine, const Value& of, std::string_view name) {
 }
 
 Value item_of(Machine& machine, const Value& of, const Value& key) {
-  if (const auto* undefined = of.get<Undefined>()) return machine.fail(fmt::format("{} is undefined and has no items", undefined->name));
+  if (const auto* undefined = of.get<Undefined>())
+    return machine.fail(fmt::format("{} is undefined and has no items", undefined->name));
   if (const Dict* dict = of.dict()) {
     if (const Value* value = dict->find_value(key)) return *value;
   } else if (key.integer() && (of.list() != nullptr || of.text() != nullptr)) {
@@ -286,7 +292,8 @@ std::vector<Value> items_of(Machine& machine, const Value& of) {
   } else if (const Text* text = of.text()) {
     if (!machine.spend(text->size() * 64)) return items;  // a string for each character
     const std::vector<std::size_t> starts = character_starts(text->bytes);
-    for (std::size_t i = 0; i + 1 < starts.size(); ++i) items.emplace_back(text->part(starts[i], starts[i + 1] - starts[i]));
+    for (std::size_t i = 0; i + 1 < starts.size(); ++i)
+      items.emplace_back(text->part(starts[i], starts[i + 1] - starts[i]));
   } else if (!of.undefined()) {
     machine.fail(fmt::format("cannot walk over {}", type_name(of)));
   }
@@ -348,8 +355,10 @@ std::optional<Text> formatted(Machine& machine, const Specification& spec, const
   } else {
     if (std::abs(*number) > 9e18) return std::nullopt;
     const auto whole = value.integer().value_or(static_cast<std::int64_t>(*number));
-    out = spec.kind == 'x' ? fmt::format("{:x}", whole) : spec.kind == 'X' ? fmt::format("{:X}", whole)
-        : spec.kind == 'o' ? fmt::format("{:o}", whole) : fmt::format("{}", whole);
+    out = spec.kind == 'x'   ? fmt::format("{:x}", whole)
+          : spec.kind == 'X' ? fmt::format("{:X}", whole)
+          : spec.kind == 'o' ? fmt::format("{:o}", whole)
+                             : fmt::format("{}", whole);
   }
   if (spec.plus && !out.starts_with('-')) out.insert(0, "+");
   if (spec.zero && !spec.left) {
@@ -379,7 +388,8 @@ Value format_by_percent(Machine& machine, const Text& format, const std::vector<
     const auto text = formatted(machine, spec, values[next++]);
     if (!text) return machine.fail(fmt::format("%{} needs a number, found {}", spec.kind, type_name(values[next - 1])));
     const std::size_t length = count_characters(text->bytes);
-    const std::size_t pad = length < static_cast<std::size_t>(spec.width) ? static_cast<std::size_t>(spec.width) - length : 0;
+    const std::size_t pad =
+        length < static_cast<std::size_t>(spec.width) ? static_cast<std::size_t>(spec.width) - length : 0;
     if (!spec.left) out.append(std::string(pad, ' '), true);
     out.append(*text);
     if (spec.left) out.append(std::string(pad, ' '), true);

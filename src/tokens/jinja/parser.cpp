@@ -47,7 +47,8 @@ class Parser {
       if (at_tag(ends)) return out;
       if (StatementPtr s = statement()) out.push_back(std::move(s));
     }
-    if (ends.size() > 0) reader_.fail(fmt::format("expected {{% {} %}}, found {}", *std::prev(ends.end()), reader_.shown()));
+    if (ends.size() > 0)
+      reader_.fail(fmt::format("expected {{% {} %}}, found {}", *std::prev(ends.end()), reader_.shown()));
     return out;
   }
 

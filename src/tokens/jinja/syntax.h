@@ -14,22 +14,22 @@ struct Expression;
 using ExpressionPtr = std::unique_ptr<Expression>;
 
 enum class ExpressionKind {
-  kLiteral,      // value
-  kName,         // name
-  kList,         // items
-  kTuple,        // items
-  kDict,         // items: key, value, key, value ...
-  kAttribute,    // items[0] . name
-  kItem,         // items[0] [ items[1] ]
-  kSlice,        // items[0] [ items[1] : items[2] : items[3] ], each but the first may be absent
-  kCall,         // items[0] ( items[1..], named )
-  kFilter,       // items[0] | name ( items[1..], named ); items[0] is absent for the text of a filter block
-  kTest,         // items[0] is name ( items[1..], named )
-  kNot,          // items[0]
-  kNegative,     // items[0]
-  kPositive,     // items[0]
-  kBinary,       // items[0] name items[1]: + - * / // % ** ~
-  kComparison,   // items[0] names[0] items[1] names[1] items[2] ...
+  kLiteral,     // value
+  kName,        // name
+  kList,        // items
+  kTuple,       // items
+  kDict,        // items: key, value, key, value ...
+  kAttribute,   // items[0] . name
+  kItem,        // items[0] [ items[1] ]
+  kSlice,       // items[0] [ items[1] : items[2] : items[3] ], each but the first may be absent
+  kCall,        // items[0] ( items[1..], named )
+  kFilter,      // items[0] | name ( items[1..], named ); items[0] is absent for the text of a filter block
+  kTest,        // items[0] is name ( items[1..], named )
+  kNot,         // items[0]
+  kNegative,    // items[0]
+  kPositive,    // items[0]
+  kBinary,      // items[0] name items[1]: + - * / // % ** ~
+  kComparison,  // items[0] names[0] items[1] names[1] items[2] ...
   kAnd,
   kOr,
   kConditional,  // items[0] if items[1] else items[2] (may be absent)
@@ -72,16 +72,16 @@ struct Macro {
 };
 
 enum class StatementKind {
-  kText,         // text
-  kOutput,       // expression
-  kIf,           // branches
-  kFor,          // targets, expression, condition (may be absent), body, otherwise
-  kSet,          // targets, expression
-  kSetBlock,     // targets, expression (filters on the text, may be absent), body
-  kMacro,        // macro
-  kCallBlock,    // expression (a call), macro (the caller)
-  kWith,         // targets and values, body
-  kBlock,        // body: generation, which marks and does nothing else
+  kText,       // text
+  kOutput,     // expression
+  kIf,         // branches
+  kFor,        // targets, expression, condition (may be absent), body, otherwise
+  kSet,        // targets, expression
+  kSetBlock,   // targets, expression (filters on the text, may be absent), body
+  kMacro,      // macro
+  kCallBlock,  // expression (a call), macro (the caller)
+  kWith,       // targets and values, body
+  kBlock,      // body: generation, which marks and does nothing else
   kBreak,
   kContinue,
 };

@@ -19,8 +19,12 @@ void append_character(Text& out, char32_t c, const Text& from, std::size_t at) {
   out.trust.append(out.bytes.size() - before, from.trust[at]);
 }
 
-char32_t to_upper(char32_t c) { return static_cast<char32_t>(utf8proc_toupper(static_cast<utf8proc_int32_t>(c))); }
-char32_t to_lower(char32_t c) { return static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c))); }
+char32_t to_upper(char32_t c) {
+  return static_cast<char32_t>(utf8proc_toupper(static_cast<utf8proc_int32_t>(c)));
+}
+char32_t to_lower(char32_t c) {
+  return static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(c)));
+}
 
 // Applies change(character, previous character was a letter) to each character.
 template <class Change>
@@ -78,7 +82,9 @@ std::vector<Span> words(std::string_view text) {
   return out;
 }
 
-Text between(const Text& text, std::size_t begin, std::size_t end) { return text.part(begin, end - begin); }
+Text between(const Text& text, std::size_t begin, std::size_t end) {
+  return text.part(begin, end - begin);
+}
 
 }  // namespace
 
@@ -98,7 +104,9 @@ std::vector<std::size_t> character_starts(std::string_view text) {
   return starts;
 }
 
-bool is_python_space(char32_t c) { return is_white_space(c) || (c >= 0x1C && c <= 0x1F); }
+bool is_python_space(char32_t c) {
+  return is_white_space(c) || (c >= 0x1C && c <= 0x1F);
+}
 
 Text strip(const Text& text, Side side, const std::string* characters) {
   const auto goes = [&](std::size_t at, std::size_t size) {
@@ -132,11 +140,13 @@ Text lower(const Text& text) {
 
 Text capitalize(const Text& text) {
   bool first = true;
-  return change_characters(text, [&first](char32_t c, bool) { return std::exchange(first, false) ? to_upper(c) : to_lower(c); });
+  return change_characters(
+      text, [&first](char32_t c, bool) { return std::exchange(first, false) ? to_upper(c) : to_lower(c); });
 }
 
 Text title(const Text& text) {
-  return change_characters(text, [](char32_t c, bool after_letter) { return after_letter ? to_lower(c) : to_upper(c); });
+  return change_characters(text,
+                           [](char32_t c, bool after_letter) { return after_letter ? to_lower(c) : to_upper(c); });
 }
 
 Text replace(const Text& text, std::string_view old, const Text& replacement, std::int64_t count) {
@@ -150,7 +160,8 @@ Text replace(const Text& text, std::string_view old, const Text& replacement, st
       done = start;
     }
   } else {
-    for (std::size_t at = text.bytes.find(old); at != std::string::npos && count-- != 0; at = text.bytes.find(old, done)) {
+    for (std::size_t at = text.bytes.find(old); at != std::string::npos && count-- != 0;
+         at = text.bytes.find(old, done)) {
       out.append_part(text, done, at - done);
       out.append(replacement);
       done = at + old.size();

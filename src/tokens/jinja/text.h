@@ -1,5 +1,5 @@
-// A string of the template language that knows of each byte whether the template wrote it (trusted) or a conversation did.
-// Every operation carries the marks along, so that a prompt's pieces are right however a template shuffles them.
+// A string of the template language that knows of each byte whether the template wrote it (trusted) or a conversation
+// did. Every operation carries the marks along, so that a prompt's pieces are right however a template shuffles them.
 #pragma once
 
 #include <cstddef>
@@ -56,8 +56,8 @@ Text strip(const Text& text, Side side, const std::string* characters = nullptr)
 
 Text upper(const Text& text);
 Text lower(const Text& text);
-Text capitalize(const Text& text);   // the first character upper, the rest lower
-Text title(const Text& text);        // str.title: each run of letters capitalised
+Text capitalize(const Text& text);  // the first character upper, the rest lower
+Text title(const Text& text);       // str.title: each run of letters capitalised
 
 // Python's str.replace; count < 0 replaces all. An empty `old` stands between all characters.
 Text replace(const Text& text, std::string_view old, const Text& replacement, std::int64_t count);

@@ -48,11 +48,16 @@ class TokenReader {
   // How a message shows the current token.
   std::string shown() const {
     switch (now().kind) {
-      case TokenKind::kEnd: return "the end of the template";
-      case TokenKind::kBlockEnd: return "'%}'";
-      case TokenKind::kVariableEnd: return "'}}'";
-      case TokenKind::kString: return "a string";
-      default: return "'" + now().text.substr(0, 60) + "'";
+      case TokenKind::kEnd:
+        return "the end of the template";
+      case TokenKind::kBlockEnd:
+        return "'%}'";
+      case TokenKind::kVariableEnd:
+        return "'}}'";
+      case TokenKind::kString:
+        return "a string";
+      default:
+        return "'" + now().text.substr(0, 60) + "'";
     }
   }
 

@@ -60,7 +60,7 @@ void Scope::set(std::string_view name, Value value) {
 }
 
 std::string_view type_name(const Value& value) {
-  constexpr std::string_view names[] = {"undefined", "NoneType", "bool", "int", "float",
+  constexpr std::string_view names[] = {"undefined", "NoneType", "bool", "int",  "float",
                                         "str",       "list",     "dict", "loop", "function"};
   return names[value.is.index()];
 }
@@ -123,21 +123,29 @@ struct Comparison {
 
 }  // namespace
 
-bool equal(const Value& a, const Value& b) { return Comparison().equal(a, b, 0); }
-std::optional<int> compare(const Value& a, const Value& b) { return Comparison().compare(a, b, 0); }
+bool equal(const Value& a, const Value& b) {
+  return Comparison().equal(a, b, 0);
+}
+std::optional<int> compare(const Value& a, const Value& b) {
+  return Comparison().compare(a, b, 0);
+}
 
 Value from_json(const files::Json& json, Heap& heap, int depth) {
   if (depth > kDeepestValue) return None{};
   switch (json.type()) {
-    case files::Json::value_t::boolean: return json.get<bool>();
-    case files::Json::value_t::number_integer: return json.get<std::int64_t>();
+    case files::Json::value_t::boolean:
+      return json.get<bool>();
+    case files::Json::value_t::number_integer:
+      return json.get<std::int64_t>();
     case files::Json::value_t::number_unsigned: {
       const auto number = json.get<std::uint64_t>();
       if (number > INT64_MAX) return static_cast<double>(number);
       return static_cast<std::int64_t>(number);
     }
-    case files::Json::value_t::number_float: return json.get<double>();
-    case files::Json::value_t::string: return Text(json.get_ref<const std::string&>(), false);
+    case files::Json::value_t::number_float:
+      return json.get<double>();
+    case files::Json::value_t::string:
+      return Text(json.get_ref<const std::string&>(), false);
     case files::Json::value_t::array: {
       List* list = heap.list({});
       for (const auto& item : json) list->items.push_back(from_json(item, heap, depth + 1));
@@ -150,7 +158,8 @@ Value from_json(const files::Json& json, Heap& heap, int depth) {
       }
       return dict;
     }
-    default: return None{};
+    default:
+      return None{};
   }
 }
 

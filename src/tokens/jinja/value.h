@@ -1,5 +1,5 @@
-// Values of the template language, with Python's meaning. Lists, dictionaries and scopes live in a Heap that is freed as a
-// whole after rendering, so that cycles neither leak nor recurse.
+// Values of the template language, with Python's meaning. Lists, dictionaries and scopes live in a Heap that is freed
+// as a whole after rendering, so that cycles neither leak nor recurse.
 #pragma once
 
 #include <cstdint>
@@ -126,7 +126,8 @@ constexpr std::size_t kLongestText = std::size_t{64} << 20;
 // A JSON value from a request: all its strings are untrusted.
 Value from_json(const files::Json& json, Heap& heap, int depth = 0);
 
-// What Python's str() and repr() give. What is nested deeper than kDeepestValue, or beyond kLongestText, comes out as "...".
+// What Python's str() and repr() give. What is nested deeper than kDeepestValue, or beyond kLongestText, comes out as
+// "...".
 void append_str(Text& out, const Value& value);
 void append_repr(Text& out, const Value& value, int depth = 0);
 std::string python_float(double value);

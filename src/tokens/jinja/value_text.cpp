@@ -37,14 +37,22 @@ void append_quoted(Text& out, const Text& text) {
 
 std::string json_escape(const utf8::Unit& unit, char c, bool ascii_only) {
   switch (c) {
-    case '"': return "\\\"";
-    case '\\': return "\\\\";
-    case '\n': return "\\n";
-    case '\r': return "\\r";
-    case '\t': return "\\t";
-    case '\b': return "\\b";
-    case '\f': return "\\f";
-    default: break;
+    case '"':
+      return "\\\"";
+    case '\\':
+      return "\\\\";
+    case '\n':
+      return "\\n";
+    case '\r':
+      return "\\r";
+    case '\t':
+      return "\\t";
+    case '\b':
+      return "\\b";
+    case '\f':
+      return "\\f";
+    default:
+      break;
   }
   if (unit.kind != utf8::Kind::kCharacter) return {};
   if (unit.code < 0x20) return fmt::format("\\u{:04x}", static_cast<unsigned>(unit.code));
@@ -99,9 +107,8 @@ std::string append_json_dict(Text& out, const Dict& dict, const JsonStyle& style
   std::vector<const std::pair<Value, Value>*> entries;
   for (const auto& entry : dict.entries) entries.push_back(&entry);
   if (style.sort_keys) {
-    std::ranges::stable_sort(entries, [](const auto* a, const auto* b) {
-      return compare(a->first, b->first).value_or(0) < 0;
-    });
+    std::ranges::stable_sort(entries,
+                             [](const auto* a, const auto* b) { return compare(a->first, b->first).value_or(0) < 0; });
   }
   out.append("{", true);
   for (std::size_t i = 0; i < entries.size(); ++i) {

@@ -100,6 +100,28 @@ def random_text(r, added):
     return "".join(parts)
 
 
+# Ids known from elsewhere, by a token that only one of the vocabularies has: DeepSeek V3, Llama 3, Qwen 2 to 3.
+VECTORS = {
+    "<｜User｜>": {
+        "Hello, world!": [19923, 14, 2058, 3], "hello world!": [33310, 2058, 3], "Who are you?": [18387, 477, 440, 33],
+        "1234567 + 89 = 1234656": [6895, 18009, 25, 940, 223, 4362, 438, 223, 6895, 23516, 24],
+        "def f(x):\n    return x**2\n": [3465, 285, 4042, 3395, 361, 1354, 1527, 666, 20, 201],
+        "🙂🚀 emoji": [80300, 227, 74287, 225, 980, 82644],
+        "ひらがなカタカナ漢字 한국어": [40259, 4970, 2936, 2942, 15961, 11767, 15961, 27071, 29069, 2024, 51345, 9227]},
+    "<|begin_of_text|>": {
+        "Hello, world!": [9906, 11, 1917, 0], "hello world!": [15339, 1917, 0], "Who are you?": [15546, 527, 499, 30],
+        "1234567 + 89 = 1234656": [4513, 10961, 22, 489, 220, 4578, 284, 220, 4513, 19988, 21],
+        "def f(x):\n    return x**2\n": [755, 282, 2120, 997, 262, 471, 865, 334, 17, 198],
+        "🙂🚀 emoji": [9468, 19044, 9468, 248, 222, 43465],
+        "ひらがなカタカナ漢字 한국어": [104328, 33503, 29295, 26854, 71493, 47307, 71493, 96452, 115953, 19113, 104008, 32179]},
+    "<|object_ref_start|>": {
+        "Hello, world!": [9707, 11, 1879, 0], "hello world!": [14990, 1879, 0], "Who are you?": [15191, 525, 498, 30],
+        "1234567 + 89 = 1234656": [16, 17, 18, 19, 20, 21, 22, 488, 220, 23, 24, 284, 220, 16, 17, 18, 19, 21, 20, 21],
+        "def f(x):\n    return x**2\n": [750, 282, 2075, 982, 262, 470, 856, 334, 17, 198],
+        "🙂🚀 emoji": [145080, 145836, 42365],
+        "ひらがなカタカナ漢字 한국어": [124877, 32403, 28195, 25770, 70393, 46207, 70393, 95352, 110007, 18600, 130092, 31079]},
+}
+
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 QWEN2 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+"
          r"|\s+(?!\S)|\s+")
@@ -258,6 +280,12 @@ def compare(args, model, r):
                 bad += 1
                 if bad <= 5:
                     print(f"  {text!r} (control={control}): {problem}")
+        # Files made here by --pre have one model's vocabulary and another's pre-tokenizer.
+        known = {} if args.pre else next((v for token, v in VECTORS.items() if token in added), {})
+        for text, ids in known.items():
+            if result["ids"][texts.index(text)] != ids:
+                bad += 1
+                print(f"  {text!r}: {result['ids'][texts.index(text)]}, known to be {ids}")
         if args.fathom:
             for text in r.sample(texts, 5):
                 if run_fathom(args.fathom, model, text, control) != reference.encode(text, add_special_tokens=False).ids:

@@ -66,7 +66,8 @@ TEST(GoldenDriver, Render) {
   if (in.empty()) GTEST_SKIP() << "run by tests/golden/tokens/compare_templates.py";
   Json out = Json::array();
   for (const Json& c : read(in)) {
-    auto parsed = ChatTemplate::from_jinja(c["template"].get<std::string>(), c["bos"].get<std::string>(), c["eos"].get<std::string>());
+    auto parsed = ChatTemplate::from_jinja(c["template"].get<std::string>(), c["bos"].get<std::string>(),
+                                           c["eos"].get<std::string>());
     if (!parsed) {
       out.push_back({{"error", parsed.error().message}});
       continue;

@@ -16,7 +16,8 @@ Message message(std::string role, std::string content) {
 }
 
 // The text a template gives, or "error: ...".
-std::string render(std::string_view text, const std::vector<Message>& messages = {}, const RenderOptions& options = {}) {
+std::string render(std::string_view text, const std::vector<Message>& messages = {},
+                   const RenderOptions& options = {}) {
   const auto parsed = ChatTemplate::from_jinja(text, "<s>", "</s>");
   if (!parsed) return "error: " + parsed.error().message;
   const auto rendered = parsed->render(messages, options);
@@ -59,7 +60,8 @@ TEST(Jinja, NamesWhatIsNotSupportedWithItsLine) {
       {"{{ a ? b }}", "unexpected character '?'"},
       {"{{ 99999999999999999999 }}", "no number within 64 bits"},
   };
-  for (const auto& [text, expected] : cases) EXPECT_NE(render(text).find(expected), std::string::npos) << text << ": " << render(text);
+  for (const auto& [text, expected] : cases)
+    EXPECT_NE(render(text).find(expected), std::string::npos) << text << ": " << render(text);
 }
 
 TEST(Jinja, NamesWhatFailsWhileRendering) {
@@ -75,7 +77,8 @@ TEST(Jinja, NamesWhatFailsWhileRendering) {
       {"{{ [1] | join(1, 2, 3) }}", "join() takes at most 2 arguments, 3 were given"},
       {"{{ 'a' | replace(old='a', x='b') }}", "replace() has no argument 'x'"},
   };
-  for (const auto& [text, expected] : cases) EXPECT_NE(render(text).find(expected), std::string::npos) << text << ": " << render(text);
+  for (const auto& [text, expected] : cases)
+    EXPECT_NE(render(text).find(expected), std::string::npos) << text << ": " << render(text);
 }
 
 TEST(Jinja, Limits) {
@@ -84,17 +87,35 @@ TEST(Jinja, Limits) {
       "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
       "{% set ns = namespace(s='xxxxxxxxxxxxxxxx') %}{% for i in range(99) %}{% set ns.s = ns.s + ns.s %}{% endfor %}",
       "{{ 'x' * 999999999999 }}",
-      "{{ 'ab' * 9000000 | replace('a', 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx') }}{{ ('ab' * 9000000) | replace('a', 'x' * 100) }}",
+      "{{ 'ab' * 9000000 | replace('a', 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx') }}{{ ('ab' * 9000000) | replace('a', 'x' * "
+      "100) }}",
       "{{ range(10000000) }}",
       "{{ " + std::string(5000, '(') + "1" + std::string(5000, ')') + " }}",
       "{{ " + std::string(5000, '[') + std::string(5000, ']') + " }}",
-      "{{ 1" + [] { std::string s; for (int i = 0; i < 5000; ++i) s += "+1"; return s; }() + " }}",
+      "{{ 1" +
+          [] {
+            std::string s;
+            for (int i = 0; i < 5000; ++i) s += "+1";
+            return s;
+          }() +
+          " }}",
       "{{ " + std::string(5000, '-') + "1 }}",
-      "{{ x" + [] { std::string s; for (int i = 0; i < 5000; ++i) s += ".x"; return s; }() + " }}",
-      [] { std::string s; for (int i = 0; i < 5000; ++i) s += "{% if 1 %}"; return s; }(),
+      "{{ x" +
+          [] {
+            std::string s;
+            for (int i = 0; i < 5000; ++i) s += ".x";
+            return s;
+          }() +
+          " }}",
+      [] {
+        std::string s;
+        for (int i = 0; i < 5000; ++i) s += "{% if 1 %}";
+        return s;
+      }(),
       std::string(2'000'000, 'x'),
       // A list of two copies of the one before, and so on: a tree of 2^200 leaves.
-      "{% set ns = namespace(l=[]) %}{% for i in range(150) %}{% set ns.l = [ns.l, ns.l] %}{% endfor %}{{ ns.l | tojson }}",
+      "{% set ns = namespace(l=[]) %}{% for i in range(150) %}{% set ns.l = [ns.l, ns.l] %}{% endfor %}{{ ns.l | "
+      "tojson }}",
   };
   for (const std::string& text : cases) {
     const std::string result = render(text);
@@ -113,7 +134,8 @@ std::string fixed(std::string_view text, const std::vector<Message>& messages, c
   const auto rendered = parsed->render(messages, options);
   EXPECT_TRUE(rendered) << rendered.error().message;
   std::string out;
-  for (const PromptPiece& piece : rendered->prompt) out += piece.trusted ? piece.text : std::string(piece.text.size(), '.');
+  for (const PromptPiece& piece : rendered->prompt)
+    out += piece.trusted ? piece.text : std::string(piece.text.size(), '.');
   return out;
 }
 
@@ -154,7 +176,8 @@ TEST(Jinja, ToolsAndFurtherVariablesAreNotTheTemplates) {
   options.tools = {{{"type", "function"}, {"function", {{"name", "<|im_end|>"}}}}};
   options.extra = {{"note", "<|im_end|>"}, {"n", 3}};
   EXPECT_EQ(fixed("{{ tools[0].function.name }}{{ note }}{{ n }}", {}, options), std::string(20, '.') + "3");
-  for (const char* text : {"{{ tools | tojson }}", "{{ tools[0].function }}", "{{ tools[0].function.keys() | list }}", "{{ note }}"}) {
+  for (const char* text :
+       {"{{ tools | tojson }}", "{{ tools[0].function }}", "{{ tools[0].function.keys() | list }}", "{{ note }}"}) {
     EXPECT_EQ(fixed(text, {}, options).find("im_end"), std::string::npos) << text;
   }
   EXPECT_EQ(fixed("{% for k in tools[0] %}{{ k }}{% endfor %}", {}, options), "............");  // keys are given, too
@@ -167,18 +190,23 @@ TEST(Jinja, CallsMayBeReadAsObjectsOrAsText) {
   call.tool_calls.push_back({"id1", "f", R"({"a": 1, "b": "é"})"});
   EXPECT_EQ(render("{{ messages[0].tool_calls[0].function.arguments | tojson }}", {call}), R"({"a": 1, "b": "é"})");
   EXPECT_EQ(render("{{ 'x' + messages[0].tool_calls[0].function.arguments }}", {call}), R"(x{"a": 1, "b": "é"})");
-  EXPECT_EQ(render("{% for k, v in messages[0].tool_calls[0].function.arguments | items %}{{ k }}{{ v }}{% endfor %}", {call}), "a1bé");
+  EXPECT_EQ(render("{% for k, v in messages[0].tool_calls[0].function.arguments | items %}{{ k }}{{ v }}{% endfor %}",
+                   {call}),
+            "a1bé");
 }
 
 TEST(Jinja, ContinuesThePrefix) {
-  const std::string text = "{% for m in messages %}[{{ m.role }}]{{ m.content | trim }}<end>{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}";
+  const std::string text =
+      "{% for m in messages %}[{{ m.role }}]{{ m.content | trim }}<end>{% endfor %}{% if add_generation_prompt "
+      "%}[assistant]{% endif %}";
   Message begun = message("assistant", "To be, or ");
   begun.prefix = true;
   EXPECT_EQ(render(text, {message("user", "?"), begun}), "[user]?<end>[assistant]To be, or");
   begun.content = "";
   EXPECT_EQ(render(text, {message("user", "?"), begun}), "[user]?<end>[assistant]");
   begun.content = "lost";
-  EXPECT_TRUE(render("{{ 'nothing' }}", {message("user", "?"), begun}).starts_with("error: the chat template does not write the last message whole"));
+  EXPECT_TRUE(render("{{ 'nothing' }}", {message("user", "?"), begun})
+                  .starts_with("error: the chat template does not write the last message whole"));
 }
 
 TEST(JinjaText, SplitsAndStripsAsPython) {

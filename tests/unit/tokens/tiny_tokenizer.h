@@ -1,4 +1,5 @@
-// Tokenizers small enough to write by hand: every byte is a token, then come merges and added tokens in the order given.
+// Tokenizers small enough to write by hand: every byte is a token, then come merges and added tokens in the order
+// given.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -46,10 +47,11 @@ inline files::Json tiny_json(const Tiny& tiny) {
     if (!t.flag.empty()) token[t.flag] = true;
     added.push_back(token);
   }
-  return {{"added_tokens", added},
-          {"normalizer", nullptr},
-          {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", true}}},
-          {"model", {{"type", "BPE"}, {"ignore_merges", tiny.ignore_merges}, {"vocab", vocabulary}, {"merges", merges}}}};
+  return {
+      {"added_tokens", added},
+      {"normalizer", nullptr},
+      {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", true}}},
+      {"model", {{"type", "BPE"}, {"ignore_merges", tiny.ignore_merges}, {"vocab", vocabulary}, {"merges", merges}}}};
 }
 
 inline Tokenizer tiny_tokenizer(const Tiny& tiny, const files::Json& json) {
@@ -61,7 +63,9 @@ inline Tokenizer tiny_tokenizer(const Tiny& tiny, const files::Json& json) {
   if (!tokenizer) ADD_FAILURE() << tokenizer.error().message;
   return std::move(tokenizer).value();  // throws, which ends the test
 }
-inline Tokenizer tiny_tokenizer(const Tiny& tiny) { return tiny_tokenizer(tiny, tiny_json(tiny)); }
+inline Tokenizer tiny_tokenizer(const Tiny& tiny) {
+  return tiny_tokenizer(tiny, tiny_json(tiny));
+}
 
 // The header of a GGUF file, written by hand.
 class GgufBytes {

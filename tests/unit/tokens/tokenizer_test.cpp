@@ -15,8 +15,18 @@ const Tiny kWords = {
     .merges = {{"l", "l"}, {"h", "e"}, {"he", "ll"}, {"hell", "o"}, {" ", "w"}, {"a", "a"}, {"aa", "a"}, {"aa", "aa"}},
     .added = {{"<|end|>"}, {"<think>", false}, {"</think>", false}, {"ü", false}, {"<|end|>!"}}};
 
-enum : TokenId { kHello = 259, kSpaceW = 260, kAa = 261, kAaa = 262, kAaaa = 263, kEnd = 264, kThink = 265, kThinkEnd = 266,
-                 kUmlaut = 267, kEndBang = 268 };
+enum : TokenId {
+  kHello = 259,
+  kSpaceW = 260,
+  kAa = 261,
+  kAaa = 262,
+  kAaaa = 263,
+  kEnd = 264,
+  kThink = 265,
+  kThinkEnd = 266,
+  kUmlaut = 267,
+  kEndBang = 268
+};
 
 TEST(Tokenizer, MergesByRankAndFromTheLeft) {
   const Tokenizer t = tiny_tokenizer(kWords);
@@ -55,7 +65,8 @@ Ids merge_slowly(std::string_view text, const Tiny& tiny) {
 }
 
 TEST(Tokenizer, LongPiecesMergeAsShortOnes) {
-  const Tiny tiny = {.merges = {{"a", "b"}, {"b", "a"}, {"ab", "a"}, {"a", "a"}, {"aa", "b"}, {"b", "b"}, {"ab", "ab"}, {"bb", "aa"}}};
+  const Tiny tiny = {
+      .merges = {{"a", "b"}, {"b", "a"}, {"ab", "a"}, {"a", "a"}, {"aa", "b"}, {"b", "b"}, {"ab", "ab"}, {"bb", "aa"}}};
   const Tokenizer t = tiny_tokenizer(tiny);
   std::mt19937 random(7);
   for (const int length : {1, 2, 10, 23, 24, 25, 26, 60, 200}) {
@@ -104,7 +115,9 @@ TEST(Tokenizer, BytesThatAreNotUtf8AreEncodedAsBytes) {
 }
 
 TEST(Tokenizer, FlagsOfAddedTokens) {
-  Tiny tiny = {.added = {{"[l]", false, false, "lstrip"}, {"[r]", false, false, "rstrip"}, {"word", false, false, "single_word"}}};
+  Tiny tiny = {.added = {{"[l]", false, false, "lstrip"},
+                         {"[r]", false, false, "rstrip"},
+                         {"word", false, false, "single_word"}}};
   const Tokenizer t = tiny_tokenizer(tiny);
   EXPECT_EQ(t.encode("a \t[l] b", false), (Ids{'a', 256, ' ', 'b'}));
   EXPECT_EQ(t.encode("a [r] \u3000b", false), (Ids{'a', ' ', 257, 'b'}));
@@ -148,7 +161,8 @@ TEST(Tokenizer, DecodesBytesAndNames) {
 TEST(Tokenizer, EveryTextComesBack) {
   const Tokenizer t = tiny_tokenizer(kWords);
   std::mt19937 random(3);
-  const std::vector<std::string> parts = {"hello", " w", "aaaa", "\u00E9", "\u6F22\u5B57", "\U0001F642", "<|end|>", "\u00FC", "\n\n", "  ", "1"};
+  const std::vector<std::string> parts = {"hello",  " w",   "aaaa", "\u00E9", "\u6F22\u5B57", "\U0001F642", "<|end|>",
+                                          "\u00FC", "\n\n", "  ",   "1"};
   for (int round = 0; round < 200; ++round) {
     std::string text;
     for (int i = 0; i < 12; ++i) text += parts[random() % parts.size()];
@@ -177,9 +191,12 @@ TEST(Detokenizer, NeverGivesHalfACharacter) {
 
 TEST(Detokenizer, ReplacesBrokenStretchesAsTheReferenceDoes) {
   const Tokenizer t = tiny_tokenizer(kWords);
-  const std::vector<std::pair<std::string, std::string>> cases = {
-      {"\xC0\xAF", "\uFFFD\uFFFD"}, {"\xED\xA0\x80", "\uFFFD\uFFFD\uFFFD"}, {"\xF0\x9F\x99", "\uFFFD"},
-      {"\xF4\x90\x80\x80", "\uFFFD\uFFFD\uFFFD\uFFFD"}, {"\xE4\xB8\xE4\xB8\xAD", "\uFFFD\u4E2D"}, {"\x80", "\uFFFD"}};
+  const std::vector<std::pair<std::string, std::string>> cases = {{"\xC0\xAF", "\uFFFD\uFFFD"},
+                                                                  {"\xED\xA0\x80", "\uFFFD\uFFFD\uFFFD"},
+                                                                  {"\xF0\x9F\x99", "\uFFFD"},
+                                                                  {"\xF4\x90\x80\x80", "\uFFFD\uFFFD\uFFFD\uFFFD"},
+                                                                  {"\xE4\xB8\xE4\xB8\xAD", "\uFFFD\u4E2D"},
+                                                                  {"\x80", "\uFFFD"}};
   for (const auto& [bytes, text] : cases) {
     EXPECT_EQ(t.decode(bytes_of(bytes), true), text);
     Detokenizer d(t);
@@ -197,7 +214,8 @@ double cpu_seconds() {
 
 TEST(Tokenizer, AMegabyteOfOneThingTakesUnderASecond) {
   for (const char* pre : {"deepseek-llm", "deepseek-coder", "deepseek-v3", "qwen2", "llama-bpe", "smollm"}) {
-    Tiny tiny = {.merges = {{"a", "a"}, {"aa", "aa"}, {"aaaa", "aaaa"}, {" ", " "}, {"  ", "  "}, {"1", "1"}}, .added = {{"<|end|>"}}};
+    Tiny tiny = {.merges = {{"a", "a"}, {"aa", "aa"}, {"aaaa", "aaaa"}, {" ", " "}, {"  ", "  "}, {"1", "1"}},
+                 .added = {{"<|end|>"}}};
     tiny.pre = pre;
     const auto t = tokenizer_from(tiny_gguf(tiny));
     ASSERT_TRUE(t) << t.error().message;
@@ -249,13 +267,18 @@ TEST(TokenizerGguf, RefusesByName) {
   Tiny tiny;
   tiny.pre = "tekken";
   EXPECT_NE(gguf_error(tiny_gguf(tiny)).find("'tekken' is not known"), std::string::npos);
-  EXPECT_NE(gguf_error(GgufBytes().text("tokenizer.ggml.model", "llama")).find("'llama' is not supported"), std::string::npos);
-  EXPECT_NE(gguf_error(GgufBytes()).find("no tokenizer.ggml.model"), std::string::npos);
-  EXPECT_NE(gguf_error(GgufBytes().text("tokenizer.ggml.model", "gpt2")).find("no tokenizer.ggml.pre"), std::string::npos);
-  EXPECT_NE(gguf_error(tiny_gguf({}).number("tokenizer.ggml.bos_token_id", 256)).find("bos_token_id is 256, of 256 tokens"),
+  EXPECT_NE(gguf_error(GgufBytes().text("tokenizer.ggml.model", "llama")).find("'llama' is not supported"),
             std::string::npos);
+  EXPECT_NE(gguf_error(GgufBytes()).find("no tokenizer.ggml.model"), std::string::npos);
+  EXPECT_NE(gguf_error(GgufBytes().text("tokenizer.ggml.model", "gpt2")).find("no tokenizer.ggml.pre"),
+            std::string::npos);
+  EXPECT_NE(
+      gguf_error(tiny_gguf({}).number("tokenizer.ggml.bos_token_id", 256)).find("bos_token_id is 256, of 256 tokens"),
+      std::string::npos);
   GgufBytes bare;
-  bare.text("tokenizer.ggml.model", "gpt2").text("tokenizer.ggml.pre", "gpt-2").texts("tokenizer.ggml.tokens", {"a", "b"});
+  bare.text("tokenizer.ggml.model", "gpt2")
+      .text("tokenizer.ggml.pre", "gpt-2")
+      .texts("tokenizer.ggml.tokens", {"a", "b"});
   EXPECT_NE(gguf_error(bare).find("token_type has 0 integers, expected one for each of 2 tokens"), std::string::npos);
   bare.numbers("tokenizer.ggml.token_type", {1, 1}).texts("tokenizer.ggml.merges", {"a b", "a c"});
   // The first makes no token and is left out; the second names none and is refused.
@@ -306,7 +329,8 @@ TEST(TokenizerJson, PreTokenizerSteps) {
   EXPECT_EQ(with({{"type", "ByteLevel"}, {"add_prefix_space", true}}).encode("a", false), Ids{257});
   EXPECT_EQ(with({{"type", "ByteLevel"}, {"add_prefix_space", true}}).encode(" a", false), Ids{257});
   const auto split = [&](const char* behavior, bool invert) {
-    return with(sequence({{"type", "Split"}, {"pattern", {{"String", "-"}}}, {"behavior", behavior}, {"invert", invert}}));
+    return with(
+        sequence({{"type", "Split"}, {"pattern", {{"String", "-"}}}, {"behavior", behavior}, {"invert", invert}}));
   };
   EXPECT_EQ(split("Isolated", false).encode("ab--", false), (Ids{258, '-', '-'}));
   EXPECT_EQ(split("Removed", false).encode("ab--", false), Ids{258});
@@ -322,18 +346,25 @@ TEST(TokenizerJson, RefusesByName) {
     return t ? std::string("no error") : t.error().message;
   };
   using files::Json;
-  EXPECT_NE(error([](Json& j) { j["model"]["type"] = "Unigram"; }).find("model 'Unigram' is not supported"), std::string::npos);
-  EXPECT_NE(error([](Json& j) { j["normalizer"] = {{"type", "Prepend"}}; }).find("normalizer 'Prepend'"), std::string::npos);
-  EXPECT_NE(error([](Json& j) { j["pre_tokenizer"] = {{"type", "Metaspace"}}; }).find("'Metaspace' is not supported"), std::string::npos);
+  EXPECT_NE(error([](Json& j) { j["model"]["type"] = "Unigram"; }).find("model 'Unigram' is not supported"),
+            std::string::npos);
+  EXPECT_NE(error([](Json& j) { j["normalizer"] = {{"type", "Prepend"}}; }).find("normalizer 'Prepend'"),
+            std::string::npos);
+  EXPECT_NE(error([](Json& j) { j["pre_tokenizer"] = {{"type", "Metaspace"}}; }).find("'Metaspace' is not supported"),
+            std::string::npos);
   EXPECT_NE(error([](Json& j) { j["pre_tokenizer"] = nullptr; }).find("no ByteLevel"), std::string::npos);
   EXPECT_NE(error([](Json& j) { j["model"]["vocab"]["zz"] = -1; }).find("'zz': the id is -1"), std::string::npos);
   EXPECT_NE(error([](Json& j) { j["model"]["vocab"]["zz"] = 1 << 30; }).find("ids must be 0 to"), std::string::npos);
   EXPECT_NE(error([](Json& j) { j["model"]["merges"] = Json::array({"a b c"}); }).find("entry 1"), std::string::npos);
-  EXPECT_NE(error([](Json& j) { j["model"]["merges"] = Json::array({"a b"}); }).find("names or makes no token"), std::string::npos);
+  EXPECT_NE(error([](Json& j) { j["model"]["merges"] = Json::array({"a b"}); }).find("names or makes no token"),
+            std::string::npos);
   EXPECT_NE(error([](Json& j) { j["model"]["byte_fallback"] = true; }).find("byte_fallback"), std::string::npos);
   EXPECT_NE(error([](Json& j) {
-              j["pre_tokenizer"] = {{"type", "Sequence"}, {"pretokenizers", {{{"type", "Split"}, {"behavior", "Isolated"}, {"pattern", {{"Regex", "(a"}}}}}}};
-            }).find("pattern '(a'"), std::string::npos);
+              j["pre_tokenizer"] = {
+                  {"type", "Sequence"},
+                  {"pretokenizers", {{{"type", "Split"}, {"behavior", "Isolated"}, {"pattern", {{"Regex", "(a"}}}}}}};
+            }).find("pattern '(a'"),
+            std::string::npos);
   EXPECT_FALSE(Tokenizer::from_json("[]", ""));
   EXPECT_FALSE(Tokenizer::from_json("{", ""));
   EXPECT_FALSE(Tokenizer::from_directory("no/such/folder"));
@@ -347,7 +378,8 @@ TEST(TokenizerJson, ConfigurationNamesTheEnds) {
   EXPECT_FALSE(plain.adds_bos());
   EXPECT_EQ(Ids(plain.stop_tokens().begin(), plain.stop_tokens().end()), (Ids{257, 258}));
   files::Json json = tiny_json(tiny);
-  json["post_processor"] = {{"type", "TemplateProcessing"}, {"single", {{{"SpecialToken", {{"id", "<s>"}}}}, {{"Sequence", {{"id", "A"}}}}}}};
+  json["post_processor"] = {{"type", "TemplateProcessing"},
+                            {"single", {{{"SpecialToken", {{"id", "<s>"}}}}, {{"Sequence", {{"id", "A"}}}}}}};
   EXPECT_TRUE(tiny_tokenizer(tiny, json).adds_bos());
   const auto named = Tokenizer::from_json(json.dump(), R"({"add_bos_token": false, "bos_token": "<s>",
       "chat_template": [{"name": "tool_use", "template": "t"}, {"name": "default", "template": "d"}]})");
