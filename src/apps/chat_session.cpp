@@ -15,6 +15,7 @@ namespace {
 
 // An answer should have room for this many tokens, or for an eighth of a small context.
 constexpr int kAnswerRoom = 256;
+constexpr int kUnbroken = 1 << 20;  // columns of a file or pipe
 
 std::string trimmed(std::string_view text) {
   const std::size_t first = text.find_first_not_of(" \t\r\n");
@@ -218,7 +219,9 @@ bool ChatSession::offer_to_leave_out(int tokens, int turns, bool midway) {
 }
 
 void ChatSession::note(std::string_view text) const {
-  fmt::print(notes_, "{}\n", styled(printable(text), kDim, terminal_.styled));
+  const Span span{printable(text), kDim};
+  const Terminal screen = Terminal::of(notes_);
+  for (const std::string& row : wrap({&span, 1}, {screen.live ? screen.columns - 1 : kUnbroken, "", "", screen.styled})) fmt::print(notes_, "{}\n", row);
   std::fflush(notes_);
 }
 

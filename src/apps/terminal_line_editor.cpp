@@ -42,10 +42,8 @@ std::wstring widen(std::string_view text) {
 // What a paste may put into a line: no control characters but tab and newline.
 std::wstring cleaned(std::wstring_view pasted) {
   std::wstring out;
-  for (std::size_t i = 0; i < pasted.size(); ++i) {
-    const wchar_t c = pasted[i];
-    if (c == L'\r') {
-      if (i + 1 < pasted.size() && pasted[i + 1] == L'\n') continue;
+  for (const wchar_t c : pasted) {
+    if (c == L'\r') {  // how terminals send a line's end
       out += L'\n';
     } else if (c == L'\n' || c == L'\t' || (c >= 0x20 && (c < 0x7F || c > 0x9F))) {
       out += c;
@@ -117,7 +115,7 @@ class EditLineEditor final : public LineEditor {
     function(L"new-row", L"insert a newline", [](EditLine* e, wint_t) { return el_winsertstr(e, L"\n") == 0 ? static_cast<unsigned char>(CC_REFRESH) : static_cast<unsigned char>(CC_ERROR); });
     function(L"complete", L"complete a command", [](EditLine* e, wint_t) { return of(e).complete(); });
     bind(kPasteBegin, L"paste");
-    bind(L"\033\r", L"new-row");  // Alt-Enter
+    for (const wchar_t* alt_enter : {L"\033\r", L"\033\n"}) bind(alt_enter, L"new-row");
     bind(L"\t", L"complete");
     bind(L"^R", L"em-inc-search-prev");
     bind(L"^W", L"ed-delete-prev-word");

@@ -27,6 +27,21 @@ class Screen:
         return "\n".join(lines)
 
     def resize(self, columns, rows):
+        """Another size; rows that are too long now go on in the next one, as terminals do it today."""
+        at = self.row
+        for index in range(len(self.rows) - 1, -1, -1):
+            row, pieces = self.rows[index], []
+            while len(row) > columns:
+                cut = columns - (row[columns] == "")  # a wide character stays whole
+                pieces.append(row[:cut])
+                row = row[cut:]
+            if pieces:
+                self.rows[index:index + 1] = pieces + [row]
+                if index < at:
+                    self.row += len(pieces)
+                elif index == at:
+                    while self.column > columns:
+                        self.row, self.column = self.row + 1, self.column - columns
         self.columns, self.height = columns, rows
 
     def feed(self, data):
