@@ -21,7 +21,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-double since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 // How often a wait without text is told.
 constexpr int kTellMilliseconds = 1000;
@@ -77,14 +79,16 @@ class EchoOff {
 
 class AnswerLoop {
  public:
-  AnswerLoop(engine::Engine& engine, StreamPrinter& printer, Signals* signals) : engine_(engine), printer_(printer), signals_(signals) {
+  AnswerLoop(engine::Engine& engine, StreamPrinter& printer, Signals* signals)
+      : engine_(engine), printer_(printer), signals_(signals) {
     if (signals != nullptr) echo_.emplace();
   }
 
   ChatAnswer run(engine::RunId id, Mailbox& mailbox, Clock::time_point start) {
     start_ = start;
     while (answer_.finish == FinishReason::kNone) {
-      pollfd waits[] = {{.fd = mailbox.fd(), .events = POLLIN, .revents = 0}, {.fd = signals_ != nullptr ? signals_->fd() : -1, .events = POLLIN, .revents = 0}};
+      pollfd waits[] = {{.fd = mailbox.fd(), .events = POLLIN, .revents = 0},
+                        {.fd = signals_ != nullptr ? signals_->fd() : -1, .events = POLLIN, .revents = 0}};
       poll(waits, 2, kTellMilliseconds);
       if (signals_ != nullptr)
         while (const auto signal = signals_->next()) handle(*signal, id);
@@ -118,7 +122,9 @@ class AnswerLoop {
         answer_.leave = true;
         engine_.cancel(id);
         break;
-      case Signals::Kind::kResize: printer_.resize(Terminal::of(stdout)); break;
+      case Signals::Kind::kResize:
+        printer_.resize(Terminal::of(stdout));
+        break;
       case Signals::Kind::kSuspend:
         echo_->on();
         suspend();
@@ -138,13 +144,15 @@ class AnswerLoop {
 
 }  // namespace
 
-Result<ChatAnswer> stream_answer(engine::LoadedModel& model, engine::AnswerRequest request, StreamPrinter& printer, Signals* signals) {
+Result<ChatAnswer> stream_answer(engine::LoadedModel& model, engine::AnswerRequest request, StreamPrinter& printer,
+                                 Signals* signals) {
   // The sink may be let go of after the last delta was taken here, so it keeps the mailbox alive.
   const auto mailbox = std::make_shared<Mailbox>();
   if (mailbox->fd() < 0) return base::fail("no event to wait for: {}", std::generic_category().message(errno));
   AnswerLoop loop(model.engine(), printer, signals);
   const auto start = Clock::now();
-  auto run = engine::start_answer(model, std::move(request), [mailbox](const AnswerDelta& delta) { mailbox->put(delta); });
+  auto run =
+      engine::start_answer(model, std::move(request), [mailbox](const AnswerDelta& delta) { mailbox->put(delta); });
   if (!run) return std::unexpected(run.error());
   return loop.run(*run, *mailbox, start);
 }

@@ -24,6 +24,7 @@ struct ChatAnswer {
 
 // Ctrl-C stops the answer, which keeps what has come. `signals` may be null: then they do what they always do. Errors:
 // the engine takes no such prompt.
-base::Result<ChatAnswer> stream_answer(engine::LoadedModel& model, engine::AnswerRequest request, StreamPrinter& printer, Signals* signals);
+base::Result<ChatAnswer> stream_answer(engine::LoadedModel& model, engine::AnswerRequest request,
+                                       StreamPrinter& printer, Signals* signals);
 
 }  // namespace fathom::apps

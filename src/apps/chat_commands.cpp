@@ -19,9 +19,12 @@ const ChatSession::Command ChatSession::kCommands[] = {
     {"/new", "", "begin a new conversation; the system prompt and the settings stay", &ChatSession::command_new},
     {"/retry", "", "answer the last question again", &ChatSession::command_retry},
     {"/system", "[TEXT|@FILE|none]", "show or set the system prompt", &ChatSession::command_system},
-    {"/think", "[on|off|default]", "show or set whether the model thinks before it answers", &ChatSession::command_think},
-    {"/set", "[NAME [VALUE]]", "show or set how answers are sampled; the value \"default\" is the model's own", &ChatSession::command_set},
-    {"/save", "[F.json]", "save the conversation and its settings; /save! writes over another file", &ChatSession::command_save},
+    {"/think", "[on|off|default]", "show or set whether the model thinks before it answers",
+     &ChatSession::command_think},
+    {"/set", "[NAME [VALUE]]", "show or set how answers are sampled; the value \"default\" is the model's own",
+     &ChatSession::command_set},
+    {"/save", "[F.json]", "save the conversation and its settings; /save! writes over another file",
+     &ChatSession::command_save},
     {"/save!", "", "", &ChatSession::command_replace},
     {"/load", "F.json", "go on with a saved conversation", &ChatSession::command_load},
     {"/stats", "", "tokens, speed and how full the context is", &ChatSession::command_stats},
@@ -37,7 +40,9 @@ std::string path_of(std::string_view words) {
   return std::string(words);
 }
 
-std::string percent(double part, double whole) { return whole > 0 ? fmt::format("{:.0f} %", 100 * part / whole) : "-"; }
+std::string percent(double part, double whole) {
+  return whole > 0 ? fmt::format("{:.0f} %", 100 * part / whole) : "-";
+}
 
 }  // namespace
 
@@ -71,7 +76,8 @@ void ChatSession::command_retry(std::string_view) {
 }
 
 void ChatSession::command_system(std::string_view words) {
-  if (words.empty()) return note(conversation_.system().empty() ? "There is no system prompt." : conversation_.system());
+  if (words.empty())
+    return note(conversation_.system().empty() ? "There is no system prompt." : conversation_.system());
   auto text = system_prompt(std::string(words == "none" ? "" : words));
   if (!text) return note(text.error().message);
   conversation_.set_system(std::move(*text));
@@ -82,7 +88,8 @@ void ChatSession::command_think(std::string_view words) {
   if (!model_.chat_template().can_think()) return note("This model's template has no thoughts to switch on or off.");
   if (!words.empty()) {
     const std::string_view value = words == "on" ? "true" : words == "off" ? "false" : words;
-    if (auto set = conversation_.settings.set("thinking", value); !set) return note(fmt::format("/think {}: expected on, off or default", words));
+    if (auto set = conversation_.settings.set("thinking", value); !set)
+      return note(fmt::format("/think {}: expected on, off or default", words));
   }
   const auto& thinking = conversation_.settings.thinking;
   note(!thinking ? "Thinking is as the model's template has it." : *thinking ? "Thinking is on." : "Thinking is off.");
@@ -104,8 +111,12 @@ void ChatSession::command_set(std::string_view words) {
   note(now ? fmt::format("{} = {}", name, *now) : now.error().message);
 }
 
-void ChatSession::command_save(std::string_view words) { save(words, false); }
-void ChatSession::command_replace(std::string_view words) { save(words, true); }
+void ChatSession::command_save(std::string_view words) {
+  save(words, false);
+}
+void ChatSession::command_replace(std::string_view words) {
+  save(words, true);
+}
 
 void ChatSession::save(std::string_view words, bool replace) {
   const std::string path = words.empty() ? file_ : path_of(words);
@@ -134,23 +145,30 @@ void ChatSession::command_load(std::string_view words) {
   file_ = path;
   own_files_.insert(path);
   note(fmt::format("Loaded {} messages from {}.{}", conversation_.size(), path,
-                   conversation_.empty() || conversation_.answered() ? "" : " The last question has no answer yet: /retry answers it."));
+                   conversation_.empty() || conversation_.answered()
+                       ? ""
+                       : " The last question has no answer yet: /retry answers it."));
 }
 
 void ChatSession::command_stats(std::string_view) {
   const int context = model_.context_length();
   if (const auto used = prompt_tokens(conversation_.seen()); used && !conversation_.empty())
-    note(fmt::format("context      {} of {} tokens ({}){}", *used, context, percent(*used, context),
-                     conversation_.left_out() > 0 ? fmt::format(", without the {} oldest turns", conversation_.left_out()) : ""));
+    note(fmt::format(
+        "context      {} of {} tokens ({}){}", *used, context, percent(*used, context),
+        conversation_.left_out() > 0 ? fmt::format(", without the {} oldest turns", conversation_.left_out()) : ""));
   else
     note(fmt::format("context      0 of {} tokens", context));
   if (totals_.answers == 0) return note("No answer yet.");
   const auto& s = last_.statistics;
   note(fmt::format("last prompt  {} tokens, {} of them kept from before", s.prompt_tokens, s.cached_tokens));
   const int read = s.prompt_tokens - s.cached_tokens;
-  if (s.prefill_seconds > 0) note(fmt::format("reading      {:.1f} tokens/s ({} tokens in {:.2f} s)", read / s.prefill_seconds, read, s.prefill_seconds));
+  if (s.prefill_seconds > 0)
+    note(fmt::format("reading      {:.1f} tokens/s ({} tokens in {:.2f} s)", read / s.prefill_seconds, read,
+                     s.prefill_seconds));
   note(fmt::format("first text   after {:.2f} s", last_.first_seconds));
-  if (s.decode_seconds > 0) note(fmt::format("writing      {:.1f} tokens/s ({} tokens in {:.2f} s)", s.generated_tokens / s.decode_seconds, s.generated_tokens, s.decode_seconds));
+  if (s.decode_seconds > 0)
+    note(fmt::format("writing      {:.1f} tokens/s ({} tokens in {:.2f} s)", s.generated_tokens / s.decode_seconds,
+                     s.generated_tokens, s.decode_seconds));
   note(fmt::format("all answers  {}, {} tokens in {:.1f} s", totals_.answers, totals_.tokens, totals_.seconds));
 }
 
@@ -158,9 +176,13 @@ void ChatSession::command_help(std::string_view) {
   for (const Command& c : kCommands)
     if (!c.about.empty()) note(fmt::format("{:26} {}", fmt::format("{} {}", c.name, c.words), c.about));
   note("Alt-Enter begins a new line of a question; what is pasted stays one question however many lines it has.");
-  note("Ctrl-C stops an answer and keeps it; twice leaves. A question that begins with a command's name: put a space before it.");
+  note(
+      "Ctrl-C stops an answer and keeps it; twice leaves. A question that begins with a command's name: put a space "
+      "before it.");
 }
 
-void ChatSession::command_quit(std::string_view) { leave_ = true; }
+void ChatSession::command_quit(std::string_view) {
+  leave_ = true;
+}
 
 }  // namespace fathom::apps

@@ -80,7 +80,8 @@ Json Conversation::to_json() const {
 Result<void> Conversation::from_json(const Json& json) {
   const Json* list = &json;
   if (json.is_object()) {
-    if (!json.contains("messages")) return fail("expected a conversation: an object with \"messages\", or an array of messages");
+    if (!json.contains("messages"))
+      return fail("expected a conversation: an object with \"messages\", or an array of messages");
     list = &json["messages"];
   }
   auto messages = tokens::messages_from_json(*list);
@@ -92,7 +93,8 @@ Result<void> Conversation::from_json(const Json& json) {
   }
   for (const Message& m : *messages)
     if (!m.tool_calls.empty() || (m.role != "user" && m.role != "assistant"))
-      return fail("a message of role \"{}\"{}: a chat in the terminal has questions and answers alone", m.role, m.tool_calls.empty() ? "" : " with tool calls");
+      return fail("a message of role \"{}\"{}: a chat in the terminal has questions and answers alone", m.role,
+                  m.tool_calls.empty() ? "" : " with tool calls");
   if (json.is_object() && json.contains("settings"))
     if (auto read = settings.from_json(json["settings"]); !read) return read;
   clear();

@@ -93,8 +93,10 @@ void StreamPrinter::resize(const Terminal& terminal) {
   terminal_.rows = terminal.rows;
   rows_.clear(terminal_.columns);
   markdown_.resize(terminal_.columns);
-  if (answering_) show_content();
-  else if (!thought_.empty()) rows_.show({}, thought_rows(thought_));
+  if (answering_)
+    show_content();
+  else if (!thought_.empty())
+    rows_.show({}, thought_rows(thought_));
 }
 
 std::vector<std::string> StreamPrinter::thought_rows(std::string_view text) const {

@@ -30,7 +30,9 @@ bool is_command(std::string_view text) {
   return !word.empty() && std::ranges::all_of(word, [](char c) { return (c >= 'a' && c <= 'z') || c == '!'; });
 }
 
-std::string turns_text(int turns) { return turns == 1 ? "oldest turn" : fmt::format("oldest {} turns", turns); }
+std::string turns_text(int turns) {
+  return turns == 1 ? "oldest turn" : fmt::format("oldest {} turns", turns);
+}
 
 }  // namespace
 
@@ -38,10 +40,12 @@ Result<void> ChatSession::talk(const std::string& history_file) {
   auto signals = Signals::take_over();
   if (!signals) return std::unexpected(signals.error());
   signals_ = &*signals;
-  auto editor = LineEditor::open({.out = notes_, .history_file = history_file, .commands = command_names(), .styled = terminal_.styled}, *signals);
+  auto editor = LineEditor::open(
+      {.out = notes_, .history_file = history_file, .commands = command_names(), .styled = terminal_.styled}, *signals);
   if (!editor) return std::unexpected(editor.error());
   editor_ = editor->get();
-  note(fmt::format("{}, context {} tokens. /help lists the commands, Ctrl-D leaves.", model_.name(), model_.context_length()));
+  note(fmt::format("{}, context {} tokens. /help lists the commands, Ctrl-D leaves.", model_.name(),
+                   model_.context_length()));
   while (take(editor_->read("> ", true))) continue;
   editor_ = nullptr;
   signals_ = nullptr;
@@ -55,9 +59,12 @@ bool ChatSession::take(const LineEditor::Input& input) {
     return false;
   }
   if (input.end == LineEditor::End::kInterrupted) {
-    if (!text.empty()) interrupts_ = 0;  // it took back what was typed
-    else if (++interrupts_ >= 2) return false;
-    else note("Ctrl-C again leaves.");
+    if (!text.empty())
+      interrupts_ = 0;  // it took back what was typed
+    else if (++interrupts_ >= 2)
+      return false;
+    else
+      note("Ctrl-C again leaves.");
     return true;
   }
   if (text.empty()) return true;
@@ -76,17 +83,21 @@ Result<void> ChatSession::answer_once(std::string question) {
   const auto tokens = prompt_tokens(conversation_.seen());
   if (!tokens) return std::unexpected(tokens.error());
   if (*tokens >= model_.context_length())
-    return fail("the question takes {} tokens, but the context holds {}: ask less at once, or raise --ctx", *tokens, model_.context_length());
+    return fail("the question takes {} tokens, but the context holds {}: ask less at once, or raise --ctx", *tokens,
+                model_.context_length());
   auto rendered = render(conversation_.seen());
   if (!rendered) return std::unexpected(rendered.error());
   StreamPrinter printer(terminal_);
   const auto& settings = conversation_.settings;
-  auto answer = stream_answer(model_, {.prompt = std::move(*rendered), .sampling = settings.sampling(0), .max_tokens = settings.max_tokens}, printer, nullptr);
+  auto answer = stream_answer(
+      model_, {.prompt = std::move(*rendered), .sampling = settings.sampling(0), .max_tokens = settings.max_tokens},
+      printer, nullptr);
   if (!answer) return std::unexpected(answer.error());
   if (answer->finish == FinishReason::kFailed) return fail("{}", answer->error);
   const int generated = answer->statistics.generated_tokens;
   if (answer->finish == FinishReason::kLength && generated != settings.max_tokens)
-    return fail("the answer ends after {} tokens, because the context of {} is full", generated, model_.context_length());
+    return fail("the answer ends after {} tokens, because the context of {} is full", generated,
+                model_.context_length());
   return {};
 }
 
@@ -118,8 +129,11 @@ bool ChatSession::stream(const std::vector<Message>& messages, bool continues) {
   terminal_ = Terminal::of(stdout);
   StreamPrinter printer(terminal_);
   const auto& settings = conversation_.settings;
-  auto answer = stream_answer(
-      model_, {.prompt = std::move(*rendered), .sampling = settings.sampling(conversation_.attempts()), .max_tokens = settings.max_tokens}, printer, signals_);
+  auto answer = stream_answer(model_,
+                              {.prompt = std::move(*rendered),
+                               .sampling = settings.sampling(conversation_.attempts()),
+                               .max_tokens = settings.max_tokens},
+                              printer, signals_);
   if (!answer) {
     note(answer.error().message);
     if (!continues) conversation_.take_back_question();
@@ -138,11 +152,15 @@ bool ChatSession::stream(const std::vector<Message>& messages, bool continues) {
     conversation_.take_back_question();  // two questions in a row are no conversation
   }
   tell_end(*answer);
-  const bool full = answer->finish == FinishReason::kLength && answer->statistics.generated_tokens != settings.max_tokens;
+  const bool full =
+      answer->finish == FinishReason::kLength && answer->statistics.generated_tokens != settings.max_tokens;
   if (!full || leave_ || !conversation_.answered()) return false;
   const int turns = turns_to_leave_out(true);
   if (turns == 0) {
-    note(fmt::format("The context of {} tokens is full, and this turn alone fills it: the answer ends here. /new begins a new conversation.", model_.context_length()));
+    note(
+        fmt::format("The context of {} tokens is full, and this turn alone fills it: the answer ends here. /new begins "
+                    "a new conversation.",
+                    model_.context_length()));
     return false;
   }
   if (!offer_to_leave_out(model_.context_length(), turns, true)) return false;
@@ -153,13 +171,17 @@ bool ChatSession::stream(const std::vector<Message>& messages, bool continues) {
 
 void ChatSession::tell_end(const ChatAnswer& answer) {
   switch (answer.finish) {
-    case FinishReason::kFailed: note(answer.error); break;
+    case FinishReason::kFailed:
+      note(answer.error);
+      break;
     case FinishReason::kCancelled:
       interrupts_ = 1;
-      note(answer.has_text() ? "(stopped; Ctrl-C again leaves)" : "(stopped before an answer came: the question is not kept. Ctrl-C again leaves)");
+      note(answer.has_text() ? "(stopped; Ctrl-C again leaves)"
+                             : "(stopped before an answer came: the question is not kept. Ctrl-C again leaves)");
       break;
     case FinishReason::kLength:
-      if (answer.statistics.generated_tokens == conversation_.settings.max_tokens) note(fmt::format("(stopped after max_tokens = {})", conversation_.settings.max_tokens));
+      if (answer.statistics.generated_tokens == conversation_.settings.max_tokens)
+        note(fmt::format("(stopped after max_tokens = {})", conversation_.settings.max_tokens));
       break;
     default:
       if (!answer.has_text()) note("(the model answered nothing)");
@@ -176,9 +198,12 @@ Result<int> ChatSession::prompt_tokens(const std::vector<Message>& messages) con
   return static_cast<int>(model_.tokenizer().encode(rendered->prompt).size());
 }
 
-int ChatSession::least_room() const { return std::min(kAnswerRoom, model_.context_length() / 8 + 1); }
+int ChatSession::least_room() const {
+  return std::min(kAnswerRoom, model_.context_length() / 8 + 1);
+}
 
-// Whether the conversation leaves room for an answer, if need be without its oldest turns and with the person's consent.
+// Whether the conversation leaves room for an answer, if need be without its oldest turns and with the person's
+// consent.
 bool ChatSession::make_room() {
   const auto tokens = prompt_tokens(conversation_.seen());
   if (!tokens) {
@@ -189,8 +214,10 @@ bool ChatSession::make_room() {
   const int turns = turns_to_leave_out(false);
   if (turns > 0) return offer_to_leave_out(*tokens, turns, false);
   const auto alone = prompt_tokens(conversation_.seen_without(conversation_.seen_turns() - 1));
-  note(fmt::format("This message alone takes {} of the context's {} tokens, which leaves no room for an answer. Ask less at once, or start with a larger --ctx.",
-                   alone ? *alone : *tokens, model_.context_length()));
+  note(
+      fmt::format("This message alone takes {} of the context's {} tokens, which leaves no room for an answer. Ask "
+                  "less at once, or start with a larger --ctx.",
+                  alone ? *alone : *tokens, model_.context_length()));
   return false;
 }
 
@@ -203,13 +230,16 @@ int ChatSession::turns_to_leave_out(bool continues) const {
     messages.back().prefix = continues;
     const auto tokens = prompt_tokens(messages);
     if (!tokens) return 0;
-    if (*tokens <= model_.context_length() / 2 || (out + 1 == turns && *tokens + least_room() <= model_.context_length())) return out;
+    if (*tokens <= model_.context_length() / 2 ||
+        (out + 1 == turns && *tokens + least_room() <= model_.context_length()))
+      return out;
   }
   return 0;
 }
 
 bool ChatSession::offer_to_leave_out(int tokens, int turns, bool midway) {
-  note(fmt::format("The context is full: this conversation takes {} of {} tokens{}.", tokens, model_.context_length(), midway ? ", and the answer is not finished" : ""));
+  note(fmt::format("The context is full: this conversation takes {} of {} tokens{}.", tokens, model_.context_length(),
+                   midway ? ", and the answer is not finished" : ""));
   if (!confirm(fmt::format("Go on without the {}, which /save still keeps? [Y/n] ", turns_text(turns)))) {
     note("Then nothing is left out. /new begins a new conversation, /save F.json keeps this one.");
     return false;
@@ -221,7 +251,8 @@ bool ChatSession::offer_to_leave_out(int tokens, int turns, bool midway) {
 void ChatSession::note(std::string_view text) const {
   const Span span{printable(text), kDim};
   const Terminal screen = Terminal::of(notes_);
-  for (const std::string& row : wrap({&span, 1}, {screen.live ? screen.columns - 1 : kUnbroken, "", "", screen.styled})) fmt::print(notes_, "{}\n", row);
+  for (const std::string& row : wrap({&span, 1}, {screen.live ? screen.columns - 1 : kUnbroken, "", "", screen.styled}))
+    fmt::print(notes_, "{}\n", row);
   std::fflush(notes_);
 }
 

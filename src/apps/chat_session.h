@@ -1,5 +1,5 @@
-// A chat at the terminal: reads questions and commands, answers them, keeps the conversation, and says what happens when
-// the context is full.
+// A chat at the terminal: reads questions and commands, answers them, keeps the conversation, and says what happens
+// when the context is full.
 #pragma once
 
 #include <set>
@@ -18,7 +18,10 @@ namespace fathom::apps {
 class ChatSession {
  public:
   ChatSession(engine::LoadedModel& model, Conversation conversation)
-      : model_(model), conversation_(std::move(conversation)), terminal_(Terminal::of(stdout)), notes_(terminal_.live ? stdout : stderr) {}
+      : model_(model),
+        conversation_(std::move(conversation)),
+        terminal_(Terminal::of(stdout)),
+        notes_(terminal_.live ? stdout : stderr) {}
 
   // Until the person leaves. Errors: the terminal cannot be used.
   base::Result<void> talk(const std::string& history_file);
@@ -67,8 +70,8 @@ class ChatSession {
   Signals* signals_ = nullptr;
   LineEditor* editor_ = nullptr;
   bool leave_ = false;
-  int interrupts_ = 0;  // Ctrl-C one after the other
-  std::string file_;    // that the conversation was last saved to or loaded from
+  int interrupts_ = 0;               // Ctrl-C one after the other
+  std::string file_;                 // that the conversation was last saved to or loaded from
   std::set<std::string> own_files_;  // that this chat wrote or read, and may write over
 
   struct Totals {

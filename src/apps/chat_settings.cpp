@@ -50,7 +50,8 @@ Result<void> ChatSettings::set(std::string_view name, std::string_view text) {
   if (s == nullptr) return fail("there is no setting \"{}\" (/set lists them)", name);
   const bool otherwise = text == "default";
   if (s->name == "thinking") {
-    if (!otherwise && text != "true" && text != "false") return fail("thinking is \"{}\", expected true, false or default", text);
+    if (!otherwise && text != "true" && text != "false")
+      return fail("thinking is \"{}\", expected true, false or default", text);
     thinking = otherwise ? std::nullopt : std::optional(text == "true");
     return {};
   }
@@ -60,7 +61,8 @@ Result<void> ChatSettings::set(std::string_view name, std::string_view text) {
     const bool whole = s->number == nullptr;
     const bool fits = error == std::errc{} && end == text.data() + text.size() && number >= s->low && number <= s->high;
     if (!fits || (whole && number != static_cast<double>(static_cast<std::int64_t>(number))))
-      return fail("{} is \"{}\", expected a {}number from {} to {}, or default", s->name, text, whole ? "whole " : "", s->low, s->high);
+      return fail("{} is \"{}\", expected a {}number from {} to {}, or default", s->name, text, whole ? "whole " : "",
+                  s->low, s->high);
   }
   if (s->number != nullptr) {
     sampling_.*s->number = otherwise ? defaults_.*s->number : static_cast<float>(number);
@@ -106,7 +108,8 @@ Result<void> ChatSettings::from_json(const files::Json& json) {
   for (const auto& [name, value] : json.items()) {
     if (!value.is_number() && !value.is_boolean() && !value.is_null())
       return fail("settings: {} is {}, expected a number, true, false or null", name, value.type_name());
-    if (auto set = read.set(name, value.is_null() ? "default" : value.dump()); !set) return base::fail_with("settings", set.error());
+    if (auto set = read.set(name, value.is_null() ? "default" : value.dump()); !set)
+      return base::fail_with("settings", set.error());
   }
   *this = std::move(read);
   return {};

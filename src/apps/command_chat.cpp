@@ -5,7 +5,7 @@
 
 #include "apps/chat_session.h"
 #include "apps/commands.h"
-#include "files/model_store.h"
+#include "files/places.h"
 
 namespace fathom::apps {
 
@@ -13,36 +13,6 @@ using base::fail;
 using base::Result;
 
 namespace {
-
-Result<std::string> chosen_model(const std::string& model) {
-  if (!model.empty()) return resolve_model(model);
-  auto store = files::ModelStore::from_environment();
-  if (!store) return std::unexpected(store.error());
-  return store->default_model();
-}
-
-// A word that stands on the terminal while something is waited for.
-class Waiting {
- public:
-  explicit Waiting(const std::string& what) : shown_(Terminal::of(stderr).live) {
-    if (shown_) fmt::print(stderr, "{} ...", what);
-  }
-  Waiting(const Waiting&) = delete;
-  Waiting& operator=(const Waiting&) = delete;
-  ~Waiting() {
-    if (shown_) fmt::print(stderr, "\r\033[K");
-  }
-
- private:
-  bool shown_;
-};
-
-Result<std::unique_ptr<engine::LoadedModel>> load(const ChatFlags& flags) {
-  auto path = chosen_model(flags.model);
-  if (!path) return std::unexpected(path.error());
-  const Waiting waiting("loading");
-  return engine::load_model(*path, load_options(flags));
-}
 
 Conversation begin(const ChatFlags& flags, const engine::LoadedModel& model, std::string system) {
   ChatSettings settings(model.default_sampling());
@@ -74,10 +44,15 @@ Status chat(const ChatFlags& flags) {
     auto text = read_text("-");
     if (!text) return std::unexpected(text.error());
     if (text->find_first_not_of(" \t\r\n") == std::string::npos) return fail("standard input holds no question");
-    question = std::move(*text);
+    question = text->substr(0, text->find_last_not_of("\r\n") + 1);
   }
-  auto model = load(flags);
+  auto model = open_model(flags);
   if (!model) return std::unexpected(model.error());
+  // What cannot chat says so before a person types.
+  const std::vector<tokens::Message> greeting{{.role = "user", .content = "Hello"}};
+  if (auto prompt = (*model)->chat_template().render(greeting, {}); !prompt)
+    return fail("{} cannot chat: {}; `fathom generate --raw` continues texts", (*model)->name(),
+                prompt.error().message);
   ChatSession session(**model, begin(flags, **model, std::move(*system)));
   if (!at_terminal) return session.answer_once(std::move(question));
   const auto places = files::Places::from_environment();

@@ -39,7 +39,8 @@ std::vector<std::string> choices_of(const std::string& type) {
   std::vector<std::string> choices;
   const std::size_t open = type.find(":{"), close = type.rfind('}');
   if (open == std::string::npos || close == std::string::npos) return choices;
-  for (const std::string& word : CLI::detail::split(type.substr(open + 2, close - open - 2), ',')) choices.push_back(word);
+  for (const std::string& word : CLI::detail::split(type.substr(open + 2, close - open - 2), ','))
+    choices.push_back(word);
   return choices;
 }
 
@@ -79,12 +80,15 @@ void for_each(const CommandWords& command, auto&& action) {
 }
 
 std::string replaced(std::string text, std::string_view what, std::string_view with) {
-  for (std::size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + with.size())) text.replace(at, what.size(), with);
+  for (std::size_t at = text.find(what); at != std::string::npos; at = text.find(what, at + with.size()))
+    text.replace(at, what.size(), with);
   return text;
 }
 
 // In single quotes of a POSIX shell or zsh.
-std::string quoted(const std::string& text) { return "'" + replaced(text, "'", "'\\''") + "'"; }
+std::string quoted(const std::string& text) {
+  return "'" + replaced(text, "'", "'\\''") + "'";
+}
 
 std::vector<std::string> names_of(const std::vector<CommandWords>& commands) {
   std::vector<std::string> names;
@@ -105,12 +109,15 @@ std::string bash(const CommandWords& root) {
       if (!o.value.wanted) continue;
       std::vector<std::string> cases;
       for (const std::string& name : o.names) cases.push_back(quoted(id + " " + name));
-      values += fmt::format("    {})\n      _fathom_words {} {}; return ;;\n", fmt::join(cases, " | "), o.value.file ? "files" : "words",
-                            quoted(fmt::format("{}", fmt::join(o.value.choices, " "))));
+      values +=
+          fmt::format("    {})\n      _fathom_words {} {}; return ;;\n", fmt::join(cases, " | "),
+                      o.value.file ? "files" : "words", quoted(fmt::format("{}", fmt::join(o.value.choices, " "))));
     }
     plain.insert(plain.end(), c.words.choices.begin(), c.words.choices.end());
-    words += fmt::format("    {} | {}) _fathom_words words {} ;;\n", quoted(id + " -"), quoted(id + " --"), quoted(fmt::format("{}", fmt::join(names, " "))));
-    words += fmt::format("    {}) _fathom_words {} {} ;;\n", quoted(id + " "), c.words.file ? "files" : "words", quoted(fmt::format("{}", fmt::join(plain, " "))));
+    words += fmt::format("    {} | {}) _fathom_words words {} ;;\n", quoted(id + " -"), quoted(id + " --"),
+                         quoted(fmt::format("{}", fmt::join(names, " "))));
+    words += fmt::format("    {}) _fathom_words {} {} ;;\n", quoted(id + " "), c.words.file ? "files" : "words",
+                         quoted(fmt::format("{}", fmt::join(plain, " "))));
   });
   return "# Completion of fathom for bash: source <(fathom completions bash)\n"
          "_fathom_words() {\n"
@@ -142,7 +149,10 @@ std::string bash(const CommandWords& root) {
 
 // --- zsh ---
 
-std::string zsh_function(const CommandWords& c) { return c.path.empty() ? "_fathom" : fmt::format("_fathom_{}", replaced(fmt::format("{}", fmt::join(c.path, "_")), "-", "_")); }
+std::string zsh_function(const CommandWords& c) {
+  return c.path.empty() ? "_fathom"
+                        : fmt::format("_fathom_{}", replaced(fmt::format("{}", fmt::join(c.path, "_")), "-", "_"));
+}
 
 std::string zsh_about(std::string text) {
   for (const char* sign : {"\\", "[", "]", ":"}) text = replaced(std::move(text), sign, std::string("\\") + sign);
@@ -165,18 +175,24 @@ std::string zsh(const CommandWords& root) {
     std::string arguments;
     for (const OptionWords& o : c.options)
       for (const std::string& name : o.names)
-        arguments += fmt::format(" \\\n    {}", quoted(fmt::format("{}[{}]{}", name, zsh_about(o.about), o.value.wanted ? ":value:" + zsh_value(o.value) : "")));
+        arguments +=
+            fmt::format(" \\\n    {}", quoted(fmt::format("{}[{}]{}", name, zsh_about(o.about),
+                                                          o.value.wanted ? ":value:" + zsh_value(o.value) : "")));
     out += zsh_function(c) + "() {\n";
     if (c.commands.empty()) {
-      if (c.words.file || !c.words.choices.empty()) arguments += fmt::format(" \\\n    {}", quoted("*:word:" + zsh_value(c.words)));
+      if (c.words.file || !c.words.choices.empty())
+        arguments += fmt::format(" \\\n    {}", quoted("*:word:" + zsh_value(c.words)));
       out += "  _arguments" + arguments + "\n}\n";
       return;
     }
-    out += "  local state line\n  typeset -A opt_args\n  _arguments -C" + arguments + " \\\n    '1:command:->command' '*::word:->words'\n";
+    out += "  local state line\n  typeset -A opt_args\n  _arguments -C" + arguments +
+           " \\\n    '1:command:->command' '*::word:->words'\n";
     out += "  case $state in\n    command)\n      local -a commands\n      commands=(\n";
-    for (const CommandWords& sub : c.commands) out += fmt::format("        {}\n", quoted(sub.path.back() + ":" + zsh_about(sub.about)));
+    for (const CommandWords& sub : c.commands)
+      out += fmt::format("        {}\n", quoted(sub.path.back() + ":" + zsh_about(sub.about)));
     out += "      )\n      _describe command commands ;;\n    words)\n      case $line[1] in\n";
-    for (const CommandWords& sub : c.commands) out += fmt::format("        {}) {} ;;\n", sub.path.back(), zsh_function(sub));
+    for (const CommandWords& sub : c.commands)
+      out += fmt::format("        {}) {} ;;\n", sub.path.back(), zsh_function(sub));
     out += "      esac ;;\n  esac\n}\n";
   });
   return out + "if [[ $funcstack[1] == _fathom ]]; then _fathom; else compdef _fathom fathom; fi\n";
@@ -184,20 +200,24 @@ std::string zsh(const CommandWords& root) {
 
 // --- fish ---
 
-std::string fish_quoted(const std::string& text) { return "'" + replaced(replaced(text, "\\", "\\\\"), "'", "\\'") + "'"; }
+std::string fish_quoted(const std::string& text) {
+  return "'" + replaced(replaced(text, "\\", "\\\\"), "'", "\\'") + "'";
+}
 
 std::string fish_condition(const CommandWords& c) {
   if (c.path.empty()) return "__fish_use_subcommand";
   std::vector<std::string> seen;
   for (const std::string& word : c.path) seen.push_back("__fish_seen_subcommand_from " + word);
   std::string condition = fmt::format("{}", fmt::join(seen, "; and "));
-  if (!c.commands.empty()) condition += fmt::format("; and not __fish_seen_subcommand_from {}", fmt::join(names_of(c.commands), " "));
+  if (!c.commands.empty())
+    condition += fmt::format("; and not __fish_seen_subcommand_from {}", fmt::join(names_of(c.commands), " "));
   return condition;
 }
 
 std::string fish_value(const Value& value) {
   if (!value.wanted) return "";
-  const std::string list = value.choices.empty() ? "" : " -a " + fish_quoted(fmt::format("{}", fmt::join(value.choices, " ")));
+  const std::string list =
+      value.choices.empty() ? "" : " -a " + fish_quoted(fmt::format("{}", fmt::join(value.choices, " ")));
   return (value.file ? " -r -F" : " -x") + list;
 }
 
@@ -205,14 +225,17 @@ std::string fish(const CommandWords& root) {
   std::string out = "# Completion of fathom for fish: fathom completions fish | source\ncomplete -c fathom -f\n";
   for_each(root, [&](const CommandWords& c) {
     const std::string start = fmt::format("complete -c fathom -n {}", fish_quoted(fish_condition(c)));
-    for (const CommandWords& sub : c.commands) out += fmt::format("{} -a {} -d {}\n", start, sub.path.back(), fish_quoted(sub.about));
+    for (const CommandWords& sub : c.commands)
+      out += fmt::format("{} -a {} -d {}\n", start, sub.path.back(), fish_quoted(sub.about));
     for (const OptionWords& o : c.options) {
       std::string names;
-      for (const std::string& name : o.names) names += name.starts_with("--") ? " -l " + name.substr(2) : " -s " + name.substr(1);
+      for (const std::string& name : o.names)
+        names += name.starts_with("--") ? " -l " + name.substr(2) : " -s " + name.substr(1);
       out += fmt::format("{}{} -d {}{}\n", start, names, fish_quoted(o.about), fish_value(o.value));
     }
     if (c.words.file) out += start + " -F\n";
-    if (!c.words.choices.empty()) out += fmt::format("{} -a {}\n", start, fish_quoted(fmt::format("{}", fmt::join(c.words.choices, " "))));
+    if (!c.words.choices.empty())
+      out += fmt::format("{} -a {}\n", start, fish_quoted(fmt::format("{}", fmt::join(c.words.choices, " "))));
   });
   return out;
 }

@@ -26,12 +26,15 @@ std::string_view group_of(std::string_view name, bool vector, std::string_view d
 
 std::vector<TensorGroup> groups_of(model::Model& model) {
   std::vector<TensorGroup> groups;
-  for (const char* name : {"embedding", "attention", "feed-forward", "shared experts", "experts", "router", "norms and biases", "output", "MTP layer"})
+  for (const char* name : {"embedding", "attention", "feed-forward", "shared experts", "experts", "router",
+                           "norms and biases", "output", "MTP layer"})
     groups.push_back({.name = name, .parts = {}});
   const std::string draft_prefix = fmt::format("model.layers.{}.", model.config().layers);
   for (const auto& spec : model.describe()) {
     const bool vector = spec.vector != nullptr;
-    const std::int64_t count = vector ? static_cast<std::int64_t>(spec.vector->size()) : spec.matrix != nullptr && *spec.matrix ? spec.matrix->elements() : 0;
+    const std::int64_t count = vector                                   ? static_cast<std::int64_t>(spec.vector->size())
+                               : spec.matrix != nullptr && *spec.matrix ? spec.matrix->elements()
+                                                                        : 0;
     if (count == 0) continue;
     const auto group = std::ranges::find(groups, group_of(spec.name, vector, draft_prefix), &TensorGroup::name);
     auto& part = group->parts[vector ? DType::kF32 : spec.matrix->dtype];
@@ -61,7 +64,8 @@ std::string format_of(const weights::Checkpoint& checkpoint) {
 TokenizerReport report_of(const tokens::Tokenizer& tokenizer, const weights::Checkpoint& checkpoint) {
   TokenizerReport r{.kind = "byte-level BPE", .ids = tokenizer.vocabulary_size(), .adds_bos = tokenizer.adds_bos()};
   if (checkpoint.gguf() != nullptr)
-    if (const auto pre = checkpoint.gguf()->string("tokenizer.ggml.pre")) r.kind += fmt::format(", pre-tokenizer \"{}\"", *pre);
+    if (const auto pre = checkpoint.gguf()->string("tokenizer.ggml.pre"))
+      r.kind += fmt::format(", pre-tokenizer \"{}\"", *pre);
   for (tokens::TokenId id = 0; id < tokenizer.vocabulary_size(); ++id) r.tokens += tokenizer.defined(id);
   const auto named = [&](std::optional<tokens::TokenId> id) {
     return id ? std::optional(std::pair(*id, std::string(tokenizer.bytes(*id)))) : std::nullopt;
@@ -81,8 +85,13 @@ Result<ModelReport> examine(const std::string& path) {
   if (!model) return std::unexpected(model.error());
   auto settings = engine::recommended(*checkpoint);
   if (!settings) return std::unexpected(settings.error());
-  ModelReport r{.path = path, .format = format_of(*checkpoint), .config = (*model)->config(), .sizes = model::sizes(**model),
-                .groups = groups_of(**model), .caches = caches_of(**model), .settings = std::move(*settings)};
+  ModelReport r{.path = path,
+                .format = format_of(*checkpoint),
+                .config = (*model)->config(),
+                .sizes = model::sizes(**model),
+                .groups = groups_of(**model),
+                .caches = caches_of(**model),
+                .settings = std::move(*settings)};
   auto tokenizer = engine::load_tokenizer(path);
   r.odd = Oddities{*checkpoint, **model, tokenizer ? &*tokenizer : nullptr}.find();
   if (!tokenizer) {
@@ -94,6 +103,8 @@ Result<ModelReport> examine(const std::string& path) {
   if (chat_template) {
     r.chat_format = chat_template->format();
     r.can_think = chat_template->can_think();
+    if (tokenizer->chat_template().empty())
+      r.odd.push_back("the files bring no chat template of their own; its control tokens tell the format");
   } else {
     r.odd.push_back("its chat template cannot be used: " + chat_template.error().message);
   }

@@ -18,7 +18,8 @@
 
 namespace fathom::apps {
 
-// Weights of one purpose, by the type they are stored in. Vectors (norms, biases) are held in f32 whatever the file has.
+// Weights of one purpose, by the type they are stored in. Vectors (norms, biases) are held in f32 whatever the file
+// has.
 struct TensorGroup {
   struct Part {
     std::int64_t tensors = 0, parameters = 0;

@@ -19,7 +19,9 @@ struct Prefix {
   Prefix following() const { return {rest, rest}; }
 };
 
-std::string_view type_of(cmark_node* node) { return cmark_node_get_type_string(node); }
+std::string_view type_of(cmark_node* node) {
+  return cmark_node_get_type_string(node);
+}
 
 std::string literal(cmark_node* node) {
   const char* text = cmark_node_get_literal(node);
@@ -219,7 +221,8 @@ class Blocks {
     return sum;
   }
 
-  void columns(const std::vector<std::vector<std::vector<Span>>>& cells, const std::vector<int>& widths, const std::uint8_t* alignments, Prefix prefix) {
+  void columns(const std::vector<std::vector<std::vector<Span>>>& cells, const std::vector<int>& widths,
+               const std::uint8_t* alignments, Prefix prefix) {
     for (const auto& row : cells) {
       std::string out = prefix.first;
       for (std::size_t i = 0; i < row.size(); ++i) {
@@ -266,7 +269,8 @@ MarkdownDocument parse_markdown(std::string_view text) {
   cmark_gfm_core_extensions_ensure_registered();
   cmark_parser* parser = cmark_parser_new(CMARK_OPT_DEFAULT);
   for (const char* name : {"table", "strikethrough", "tasklist", "autolink"})
-    if (cmark_syntax_extension* extension = cmark_find_syntax_extension(name)) cmark_parser_attach_syntax_extension(parser, extension);
+    if (cmark_syntax_extension* extension = cmark_find_syntax_extension(name))
+      cmark_parser_attach_syntax_extension(parser, extension);
   const std::string safe = protect_formulas(printable(text));
   cmark_parser_feed(parser, safe.data(), safe.size());
   MarkdownDocument document(cmark_parser_finish(parser));
@@ -310,6 +314,8 @@ std::string code_row(std::string_view line, const MarkdownLook& look) {
   return look.styled ? std::string(kCodeIndent) + styled(spaced, kCode, true) : spaced;
 }
 
-MarkdownRows code_closing(const MarkdownLook& look) { return look.styled ? MarkdownRows() : MarkdownRows{"```"}; }
+MarkdownRows code_closing(const MarkdownLook& look) {
+  return look.styled ? MarkdownRows() : MarkdownRows{"```"};
+}
 
 }  // namespace fathom::apps

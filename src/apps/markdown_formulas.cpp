@@ -5,7 +5,9 @@
 namespace fathom::apps {
 namespace {
 
-bool is_sign(char c) { return std::string_view("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~").contains(c); }
+bool is_sign(char c) {
+  return std::string_view("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~").contains(c);
+}
 
 std::size_t run_of(std::string_view text, std::size_t at, char c) {
   std::size_t n = 0;

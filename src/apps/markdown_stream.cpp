@@ -8,7 +8,9 @@
 namespace fathom::apps {
 namespace {
 
-bool is(cmark_node* node, std::string_view type) { return type == cmark_node_get_type_string(node); }
+bool is(cmark_node* node, std::string_view type) {
+  return type == cmark_node_get_type_string(node);
+}
 
 int count_children(cmark_node* node) {
   int n = 0;
@@ -22,7 +24,9 @@ bool is_fenced_code(cmark_node* node) {
   return is(node, "code_block") && cmark_node_get_fenced(node, &length, &offset, &mark);
 }
 
-bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\n") == std::string_view::npos; }
+bool is_blank(std::string_view text) {
+  return text.find_first_not_of(" \t\n") == std::string_view::npos;
+}
 
 bool ends_with_blank_line(std::string_view text) {
   const std::size_t end = text.find_last_not_of(" \t\n");
@@ -48,9 +52,13 @@ void MarkdownStream::push(std::string_view text) {
   if (text.contains('\n')) advance(false);
 }
 
-void MarkdownStream::finish() { advance(true); }
+void MarkdownStream::finish() {
+  advance(true);
+}
 
-MarkdownRows MarkdownStream::take_done() { return std::exchange(done_, {}); }
+MarkdownRows MarkdownStream::take_done() {
+  return std::exchange(done_, {});
+}
 
 MarkdownRows MarkdownStream::live() const {
   if (code_lines_ >= 0) {
@@ -73,7 +81,8 @@ void MarkdownStream::advance(bool all) {
     const std::size_t first = pending_.find_first_not_of(" \t\n");
     if (first == std::string::npos) return;
     // Blank lines before a block are none of it; the spaces of its own line are.
-    if (const std::size_t newline = pending_.rfind('\n', first); newline != std::string::npos) pending_.erase(0, newline + 1);
+    if (const std::size_t newline = pending_.rfind('\n', first); newline != std::string::npos)
+      pending_.erase(0, newline + 1);
     std::string_view text = pending_;
     if (!all) text = text.substr(0, text.rfind('\n') + 1);
     if (text.empty()) return;
@@ -100,7 +109,8 @@ MarkdownStream::Finished MarkdownStream::finished(cmark_node* document, std::str
     return {.items = items - 1, .lines = cmark_node_get_start_line(cmark_node_last_child(last)) - 1};
   }
   const bool closed = is(last, "heading") || is(last, "thematic_break") || is_fenced_code(last);
-  const bool ended = (is(last, "paragraph") || is(last, "table") || is(last, "block_quote")) && ends_with_blank_line(text);
+  const bool ended =
+      (is(last, "paragraph") || is(last, "table") || is(last, "block_quote")) && ends_with_blank_line(text);
   return closed || ended ? Finished{.blocks = 1, .lines = lines} : Finished{};
 }
 
@@ -136,8 +146,10 @@ void MarkdownStream::take(cmark_node* document, const Finished& part, std::strin
   if (block == nullptr || (std::exchange(plain_, false) && code_lines_ < 0)) {
     if (gap()) done_.emplace_back();
     add(plain_rows(source));
-    if (part.items == 0) list_number_ = -1;
-    else list_number_ = (list_number_ < 0 ? cmark_node_get_list_start(block) : list_number_) + part.items;
+    if (part.items == 0)
+      list_number_ = -1;
+    else
+      list_number_ = (list_number_ < 0 ? cmark_node_get_list_start(block) : list_number_) + part.items;
     return;
   }
   if (part.items > 0) return take_list(block, part.items, false);
@@ -175,7 +187,9 @@ void MarkdownStream::take_list(cmark_node* list, int items, bool ends) {
 }
 
 // Whether an empty row belongs before what pending_ begins with.
-bool MarkdownStream::gap() const { return begun_ && (list_number_ < 0 || list_loose_); }
+bool MarkdownStream::gap() const {
+  return begun_ && (list_number_ < 0 || list_loose_);
+}
 
 void MarkdownStream::add(MarkdownRows rows) {
   begun_ = true;

@@ -1,5 +1,5 @@
-// Markdown that is still being written: blocks that are finished come out as rows for good, the unfinished rest as plain
-// rows that may change.
+// Markdown that is still being written: blocks that are finished come out as rows for good, the unfinished rest as
+// plain rows that may change.
 #pragma once
 
 #include <string>
@@ -42,12 +42,12 @@ class MarkdownStream {
   MarkdownRows plain_rows(std::string_view text) const;
 
   MarkdownLook look_;
-  std::string pending_;     // from the first unfinished block on
+  std::string pending_;  // from the first unfinished block on
   MarkdownRows done_;
-  bool begun_ = false;      // a block has come out
+  bool begun_ = false;  // a block has come out
   bool plain_ = false;
-  int code_lines_ = -1;     // of the block of code that pending_ begins with and that have come out; -1: none has
-  int list_number_ = -1;    // of the item that pending_ begins with, where items before it have come out
+  int code_lines_ = -1;   // of the block of code that pending_ begins with and that have come out; -1: none has
+  int list_number_ = -1;  // of the item that pending_ begins with, where items before it have come out
   bool list_loose_ = false;
 };
 

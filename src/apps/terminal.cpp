@@ -32,12 +32,15 @@ int width_of(char32_t code) {
 
 // Ideographs and kana may stand at a row's end or beginning; Hangul keeps its words whole, like Latin.
 bool breaks_beside(char32_t code) {
-  const bool hangul = (code >= 0x1100 && code <= 0x11FF) || (code >= 0x3130 && code <= 0x318F) || (code >= 0xAC00 && code <= 0xD7A3);
+  const bool hangul =
+      (code >= 0x1100 && code <= 0x11FF) || (code >= 0x3130 && code <= 0x318F) || (code >= 0xAC00 && code <= 0xD7A3);
   return width_of(code) > 1 && !hangul;
 }
 
 // Punctuation that must not begin a row.
-bool closes(char32_t code) { return std::u32string_view(U"、。，．！？：；）」』】〉》").contains(code); }
+bool closes(char32_t code) {
+  return std::u32string_view(U"、。，．！？：；）」』】〉》").contains(code);
+}
 
 // One character as wrapping sees it.
 struct Glyph {
@@ -58,15 +61,21 @@ std::vector<Glyph> glyphs(std::span<const Span> spans) {
       at += unit.size;
       const bool tab = unit.code == '\t';
       const bool space = tab || unit.code == ' ', beside = space || breaks_beside(unit.code);
-      all.push_back({.text = tab ? std::string(kTabColumns, ' ') : bytes, .width = width_of(unit.code), .style = span.style,
-                     .space = space, .newline = unit.code == '\n', .breaks_beside = beside, .closes = closes(unit.code)});
+      all.push_back({.text = tab ? std::string(kTabColumns, ' ') : bytes,
+                     .width = width_of(unit.code),
+                     .style = span.style,
+                     .space = space,
+                     .newline = unit.code == '\n',
+                     .breaks_beside = beside,
+                     .closes = closes(unit.code)});
     }
   return all;
 }
 
 std::string codes(unsigned style) {
   std::string out = "\033[0";
-  for (const auto& [bit, code] : {std::pair{kBold, ";1"}, {kDim, ";2"}, {kItalic, ";3"}, {kUnderline, ";4"}, {kStruck, ";9"}, {kCode, ";36"}})
+  for (const auto& [bit, code] :
+       {std::pair{kBold, ";1"}, {kDim, ";2"}, {kItalic, ";3"}, {kUnderline, ";4"}, {kStruck, ";9"}, {kCode, ";36"}})
     if (style & bit) out += code;
   return out + "m";
 }
@@ -78,7 +87,8 @@ class Rows {
 
   void add(const Glyph& glyph) {
     if (glyph.newline) return end_row(row_.size());
-    if (!row_.empty() && !glyph.closes && !glyph.space && (glyph.breaks_beside || row_.back().breaks_beside)) break_at_ = row_.size();
+    if (!row_.empty() && !glyph.closes && !glyph.space && (glyph.breaks_beside || row_.back().breaks_beside))
+      break_at_ = row_.size();
     if (width_ + glyph.width > room() && !row_.empty()) {
       if (glyph.space) {  // the row ends here anyway
         break_at_ = row_.size();
@@ -99,7 +109,9 @@ class Rows {
   }
 
  private:
-  int room() const { return std::max(wrapping_.columns - columns_of(rows_.empty() ? wrapping_.first : wrapping_.rest), kLeastRoom); }
+  int room() const {
+    return std::max(wrapping_.columns - columns_of(rows_.empty() ? wrapping_.first : wrapping_.rest), kLeastRoom);
+  }
 
   // Rows end after `count` glyphs; the others begin the next.
   void end_row(std::size_t count) {
@@ -170,7 +182,8 @@ std::string printable(std::string_view text) {
     const auto unit = utf8::unit_at(text, at);
     if (unit.kind != utf8::Kind::kCharacter) {
       utf8::append(out, 0xFFFD);
-    } else if (unit.code == '\n' || unit.code == '\t' || (unit.code >= 0x20 && (unit.code < 0x7F || unit.code > 0x9F))) {
+    } else if (unit.code == '\n' || unit.code == '\t' ||
+               (unit.code >= 0x20 && (unit.code < 0x7F || unit.code > 0x9F))) {
       out.append(text.substr(at, unit.size));
     } else if (unit.code != '\r') {  // of a line's end
       utf8::append(out, 0xFFFD);

@@ -16,9 +16,12 @@ constexpr std::size_t kLongestLine = 16384;
 std::string escaped(const std::string& line) {
   std::string out;
   for (const char c : line) {
-    if (c == '\\') out += "\\\\";
-    else if (c == '\n') out += "\\n";
-    else out += c;
+    if (c == '\\')
+      out += "\\\\";
+    else if (c == '\n')
+      out += "\\n";
+    else
+      out += c;
   }
   return out + '\n';
 }

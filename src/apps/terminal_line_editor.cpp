@@ -78,7 +78,8 @@ class EditLineEditor final : public LineEditor {
     bind_keys();
     el_source(edit_, nullptr);  // the person's own ~/.editrc
     if (!options_.history_file.empty())
-      for (const std::string& line : read_history(options_.history_file)) history_w(history_, &event, H_ENTER, widen(line).c_str());
+      for (const std::string& line : read_history(options_.history_file))
+        history_w(history_, &event, H_ENTER, widen(line).c_str());
     return {};
   }
 
@@ -110,9 +111,14 @@ class EditLineEditor final : public LineEditor {
     const auto function = [this](const wchar_t* name, const wchar_t* what, unsigned char (*f)(EditLine*, wint_t)) {
       el_wset(edit_, EL_ADDFN, name, what, f);
     };
-    const auto bind = [this](const wchar_t* key, const wchar_t* command) { el_wset(edit_, EL_BIND, key, command, nullptr); };
+    const auto bind = [this](const wchar_t* key, const wchar_t* command) {
+      el_wset(edit_, EL_BIND, key, command, nullptr);
+    };
     function(L"paste", L"insert what the terminal pastes", [](EditLine* e, wint_t) { return of(e).paste(); });
-    function(L"new-row", L"insert a newline", [](EditLine* e, wint_t) { return el_winsertstr(e, L"\n") == 0 ? static_cast<unsigned char>(CC_REFRESH) : static_cast<unsigned char>(CC_ERROR); });
+    function(L"new-row", L"insert a newline", [](EditLine* e, wint_t) {
+      return el_winsertstr(e, L"\n") == 0 ? static_cast<unsigned char>(CC_REFRESH)
+                                          : static_cast<unsigned char>(CC_ERROR);
+    });
     function(L"complete", L"complete a command", [](EditLine* e, wint_t) { return of(e).complete(); });
     bind(kPasteBegin, L"paste");
     for (const wchar_t* alt_enter : {L"\033\r", L"\033\n"}) bind(alt_enter, L"new-row");
@@ -143,7 +149,8 @@ class EditLineEditor final : public LineEditor {
   int next_key(wchar_t& key) {
     for (;;) {
       if (take_character(key)) return 1;
-      pollfd waits[] = {{.fd = STDIN_FILENO, .events = POLLIN, .revents = 0}, {.fd = signals_.fd(), .events = POLLIN, .revents = 0}};
+      pollfd waits[] = {{.fd = STDIN_FILENO, .events = POLLIN, .revents = 0},
+                        {.fd = signals_.fd(), .events = POLLIN, .revents = 0}};
       if (poll(waits, 2, -1) < 0 && errno != EINTR) return -1;
       while (const auto signal = signals_.next())
         if (!handle(*signal)) {
@@ -176,9 +183,15 @@ class EditLineEditor final : public LineEditor {
   // Whether editing goes on.
   bool handle(Signals::Kind signal) {
     switch (signal) {
-      case Signals::Kind::kInterrupt: interrupted_ = true; return false;
-      case Signals::Kind::kEnd: leave_ = true; return false;
-      case Signals::Kind::kResize: el_resize(edit_); break;
+      case Signals::Kind::kInterrupt:
+        interrupted_ = true;
+        return false;
+      case Signals::Kind::kEnd:
+        leave_ = true;
+        return false;
+      case Signals::Kind::kResize:
+        el_resize(edit_);
+        break;
       case Signals::Kind::kSuspend:
         el_wset(edit_, EL_PREP_TERM, 0);
         mode(false);
@@ -207,10 +220,12 @@ class EditLineEditor final : public LineEditor {
     const LineInfoW* line = el_wline(edit_);
     const std::string typed = narrow({line->buffer, static_cast<std::size_t>(line->cursor - line->buffer)});
     std::vector<std::string> fitting;
-    std::ranges::copy_if(options_.commands, std::back_inserter(fitting), [&](const std::string& c) { return c.starts_with(typed); });
+    std::ranges::copy_if(options_.commands, std::back_inserter(fitting),
+                         [&](const std::string& c) { return c.starts_with(typed); });
     if (typed.empty() || fitting.empty()) return CC_REFRESH_BEEP;
     std::string common = fitting[0];
-    for (const std::string& c : fitting) common.resize(static_cast<std::size_t>(std::ranges::mismatch(common, c).in1 - common.begin()));
+    for (const std::string& c : fitting)
+      common.resize(static_cast<std::size_t>(std::ranges::mismatch(common, c).in1 - common.begin()));
     if (fitting.size() == 1) common += ' ';
     if (common.size() == typed.size()) return CC_REFRESH_BEEP;
     return el_winsertstr(edit_, widen(common.substr(typed.size())).c_str()) == 0 ? CC_REFRESH : CC_ERROR;

@@ -11,7 +11,9 @@ namespace {
 
 constexpr char kStyleEnd[] = "\033[0m";
 
-std::string up(std::size_t rows) { return rows == 0 ? std::string() : fmt::format("\033[{}A", rows); }
+std::string up(std::size_t rows) {
+  return rows == 0 ? std::string() : fmt::format("\033[{}A", rows);
+}
 
 // Columns of a row that may hold escape codes of styles.
 int shown_columns(const std::string& row) {
@@ -39,7 +41,8 @@ void LiveRows::show(const std::vector<std::string>& done, std::vector<std::strin
   std::string out;
   bool fresh = live_.empty();  // the cursor stands on an empty row
   if (same < live_.size()) {
-    const bool appends = same + 1 == live_.size() && same < next.size() && next[same].starts_with(live_[same]) && !live_[same].ends_with(kStyleEnd);
+    const bool appends = same + 1 == live_.size() && same < next.size() && next[same].starts_with(live_[same]) &&
+                         !live_[same].ends_with(kStyleEnd);
     if (appends) {
       out += next[same].substr(live_[same].size());
       ++same;
@@ -57,7 +60,8 @@ void LiveRows::show(const std::vector<std::string>& done, std::vector<std::strin
 void LiveRows::clear(int columns) {
   if (live_.empty()) return;
   std::size_t rows = 0;
-  for (const std::string& row : live_) rows += static_cast<std::size_t>(std::max(1, (shown_columns(row) + columns - 1) / columns));
+  for (const std::string& row : live_)
+    rows += static_cast<std::size_t>(std::max(1, (shown_columns(row) + columns - 1) / columns));
   live_.clear();
   write(up(rows - 1) + "\r\033[J");
 }

@@ -13,8 +13,8 @@ class LiveRows {
   explicit LiveRows(std::FILE* out) : out_(out) {}
 
   // Shows `done` and below it `live`, in place of the rows that were live. The done rows will not change any more (and
-  // may be longer than the terminal is wide); the live ones may, and must each be narrower than the terminal. The cursor
-  // ends after the last live row, or on a new row.
+  // may be longer than the terminal is wide); the live ones may, and must each be narrower than the terminal. The
+  // cursor ends after the last live row, or on a new row.
   void show(const std::vector<std::string>& done, std::vector<std::string> live);
 
   // The terminal has another width and has wrapped the live rows anew: takes them away. `show` brings them back.

@@ -26,7 +26,8 @@ void pass_on(int signal) {
 
 base::Result<Signals> Signals::take_over() {
   Signals s;
-  if (pipe2(s.pipe_, O_CLOEXEC | O_NONBLOCK) != 0) return base::fail("no pipe for signals: {}", std::generic_category().message(errno));
+  if (pipe2(s.pipe_, O_CLOEXEC | O_NONBLOCK) != 0)
+    return base::fail("no pipe for signals: {}", std::generic_category().message(errno));
   write_end = s.pipe_[1];
   struct sigaction action{};
   action.sa_handler = pass_on;
@@ -36,7 +37,8 @@ base::Result<Signals> Signals::take_over() {
   return s;
 }
 
-Signals::Signals(Signals&& other) noexcept : pipe_{std::exchange(other.pipe_[0], -1), std::exchange(other.pipe_[1], -1)}, before_(other.before_) {}
+Signals::Signals(Signals&& other) noexcept
+    : pipe_{std::exchange(other.pipe_[0], -1), std::exchange(other.pipe_[1], -1)}, before_(other.before_) {}
 
 Signals::~Signals() {
   if (pipe_[0] < 0) return;
@@ -50,13 +52,19 @@ std::optional<Signals::Kind> Signals::next() {
   unsigned char byte = 0;
   if (read(pipe_[0], &byte, 1) != 1) return std::nullopt;
   switch (byte) {
-    case SIGINT: return Kind::kInterrupt;
-    case SIGWINCH: return Kind::kResize;
-    case SIGTSTP: return Kind::kSuspend;
-    default: return Kind::kEnd;
+    case SIGINT:
+      return Kind::kInterrupt;
+    case SIGWINCH:
+      return Kind::kResize;
+    case SIGTSTP:
+      return Kind::kSuspend;
+    default:
+      return Kind::kEnd;
   }
 }
 
-void suspend() { raise(SIGSTOP); }
+void suspend() {
+  raise(SIGSTOP);
+}
 
 }  // namespace fathom::apps

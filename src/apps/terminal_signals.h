@@ -1,5 +1,5 @@
-// Signals as bytes of a pipe, so that one thread can wait for them together with keys and with an answer's text: Ctrl-C,
-// a new size of the terminal, Ctrl-Z, and the wishes to end. What they mean is for who reads them.
+// Signals as bytes of a pipe, so that one thread can wait for them together with keys and with an answer's text:
+// Ctrl-C, a new size of the terminal, Ctrl-Z, and the wishes to end. What they mean is for who reads them.
 #pragma once
 
 #include <array>

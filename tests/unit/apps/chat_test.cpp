@@ -7,7 +7,9 @@
 namespace fathom::apps {
 namespace {
 
-ChatSettings settings() { return ChatSettings({.temperature = 0.6f, .top_p = 0.95f}); }
+ChatSettings settings() {
+  return ChatSettings({.temperature = 0.6f, .top_p = 0.95f});
+}
 
 std::vector<std::string> contents(const std::vector<tokens::Message>& messages) {
   std::vector<std::string> all;
@@ -32,7 +34,15 @@ TEST(ChatSettings, SetsByName) {
 
 TEST(ChatSettings, RefusesWhatIsOutOfRange) {
   ChatSettings s = settings();
-  for (const auto& [name, value] : {std::pair{"top_p", "1.5"}, {"top_p", "x"}, {"top_p", "0.5x"}, {"top_p", "nan"}, {"top_k", "1.5"}, {"max_tokens", "0"}, {"nothing", "1"}, {"thinking", "1"}, {"seed", "-1"}})
+  for (const auto& [name, value] : {std::pair{"top_p", "1.5"},
+                                    {"top_p", "x"},
+                                    {"top_p", "0.5x"},
+                                    {"top_p", "nan"},
+                                    {"top_k", "1.5"},
+                                    {"max_tokens", "0"},
+                                    {"nothing", "1"},
+                                    {"thinking", "1"},
+                                    {"seed", "-1"}})
     EXPECT_FALSE(s.set(name, value)) << name << " " << value;
   EXPECT_EQ(*s.value("top_p"), "0.95");
 }
@@ -46,7 +56,9 @@ TEST(ChatSettings, ASeedGivesTheSameAnswersAndOthersOnRetry) {
 
 TEST(ChatSettings, RoundTripThroughJson) {
   ChatSettings s = settings();
-  for (const auto& [name, value] : {std::pair{"temperature", "0.3"}, {"seed", "99"}, {"max_tokens", "12"}, {"thinking", "true"}}) ASSERT_TRUE(s.set(name, value));
+  for (const auto& [name, value] :
+       {std::pair{"temperature", "0.3"}, {"seed", "99"}, {"max_tokens", "12"}, {"thinking", "true"}})
+    ASSERT_TRUE(s.set(name, value));
   EXPECT_EQ(s.to_json()["temperature"].dump(), "0.3");
   ChatSettings read = settings();
   ASSERT_TRUE(read.from_json(s.to_json()));
@@ -103,8 +115,9 @@ TEST(Conversation, RoundTripThroughJson) {
 TEST(Conversation, RefusesWhatIsNoConversation) {
   Conversation c = three_turns();
   const auto before = c.to_json();
-  for (const char* text : {"{}", "[1]", "{\"messages\": 3}", "[{\"role\": \"tool\", \"content\": \"x\", \"tool_call_id\": \"1\"}]",
-                           "{\"messages\": [], \"settings\": {\"top_p\": 7}}"}) {
+  for (const char* text :
+       {"{}", "[1]", "{\"messages\": 3}", "[{\"role\": \"tool\", \"content\": \"x\", \"tool_call_id\": \"1\"}]",
+        "{\"messages\": [], \"settings\": {\"top_p\": 7}}"}) {
     EXPECT_FALSE(c.from_json(files::Json::parse(text))) << text;
     EXPECT_EQ(c.to_json(), before);
   }

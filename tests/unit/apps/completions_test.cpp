@@ -1,13 +1,12 @@
 // Completion scripts: shells must take them, and bash must complete what there is.
-#include <gtest/gtest.h>
+#include "apps/completions.h"
 
 #include <fmt/format.h>
+#include <gtest/gtest.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <fstream>
-
-#include "apps/completions.h"
 
 namespace fathom::apps {
 namespace {
@@ -36,7 +35,8 @@ class CompletionsTest : public testing::Test {
   std::string complete(const std::vector<std::string>& words) {
     std::string script = completions(app_, "bash") + "COMP_WORDS=(fathom";
     for (const auto& word : words) script += " '" + word + "'";
-    script += ")\nCOMP_CWORD=" + std::to_string(words.size()) + "\ncd /nowhere 2>/dev/null\n_fathom\nprintf '%s ' \"${COMPREPLY[@]}\"\n";
+    script += ")\nCOMP_CWORD=" + std::to_string(words.size()) +
+              "\ncd /nowhere 2>/dev/null\n_fathom\nprintf '%s ' \"${COMPREPLY[@]}\"\n";
     std::FILE* out = popen(("bash " + write("complete.bash", script)).c_str(), "r");
     std::string text;
     for (int c = std::fgetc(out); c != EOF; c = std::fgetc(out)) text += static_cast<char>(c);
@@ -55,7 +55,8 @@ TEST_F(CompletionsTest, ShellsParseThem) {
     EXPECT_NE(script.find("sft"), std::string::npos) << shell;
     EXPECT_EQ(script.find("hidden"), std::string::npos) << shell;
     if (std::system(fmt::format("command -v {} >/dev/null", shell).c_str()) != 0) continue;  // only bash is everywhere
-    EXPECT_EQ(std::system(fmt::format("{} -n {}", shell, write(std::string("script.") + shell, script)).c_str()), 0) << shell;
+    EXPECT_EQ(std::system(fmt::format("{} -n {}", shell, write(std::string("script.") + shell, script)).c_str()), 0)
+        << shell;
   }
 }
 

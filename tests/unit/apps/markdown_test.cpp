@@ -1,9 +1,10 @@
 // Markdown as rows, whole and as it streams.
+#include "apps/markdown.h"
+
 #include <gtest/gtest.h>
 
 #include <random>
 
-#include "apps/markdown.h"
 #include "apps/markdown_stream.h"
 #include "apps/terminal.h"
 
@@ -15,7 +16,9 @@ using Rows = std::vector<std::string>;
 constexpr MarkdownLook kPlainLook{.columns = 41, .styled = false};
 constexpr MarkdownLook kStyledLook{.columns = 41, .styled = true};
 
-Rows plain(std::string_view text) { return render_markdown(text, kPlainLook); }
+Rows plain(std::string_view text) {
+  return render_markdown(text, kPlainLook);
+}
 
 TEST(Markdown, BlocksAndLists) {
   EXPECT_EQ(plain("# Title\n\nSome text.\n"), (Rows{"# Title", "", "Some text."}));
@@ -24,11 +27,13 @@ TEST(Markdown, BlocksAndLists) {
   EXPECT_EQ(plain("1. one\n\n2. two\n"), (Rows{"1. one", "", "2. two"}));
   EXPECT_EQ(plain("- [x] done\n- [ ] open\n"), (Rows{"☑ done", "☐ open"}));
   EXPECT_EQ(plain("> quoted\n> text\n"), (Rows{"│ quoted", "│ text"}));
-  EXPECT_EQ(plain("- a long item that has to go on in another row"), (Rows{"• a long item that has to go on in", "  another row"}));
+  EXPECT_EQ(plain("- a long item that has to go on in another row"),
+            (Rows{"• a long item that has to go on in", "  another row"}));
 }
 
 TEST(Markdown, StylesWhereTheTerminalHasThem) {
-  EXPECT_EQ(render_markdown("**bold** and `code`", kStyledLook), (Rows{"\033[0;1mbold\033[0m and \033[0;36mcode\033[0m"}));
+  EXPECT_EQ(render_markdown("**bold** and `code`", kStyledLook),
+            (Rows{"\033[0;1mbold\033[0m and \033[0;36mcode\033[0m"}));
   EXPECT_EQ(plain("**bold** and `code` *it*"), (Rows{"**bold** and `code` *it*"}));
   EXPECT_EQ(plain("[text](http://a.b) <http://c.d>"), (Rows{"text (http://a.b) http://c.d"}));
 }
@@ -49,7 +54,8 @@ TEST(Markdown, Tables) {
 }
 
 TEST(Markdown, FormulasStayAsTheyAre) {
-  EXPECT_EQ(plain("\\(a_1 * b_2 * c\\) and \\[ \\{x\\} \\\\ y \\]."), (Rows{"\\(a_1 * b_2 * c\\) and \\[ \\{x\\} \\\\ y \\]."}));
+  EXPECT_EQ(plain("\\(a_1 * b_2 * c\\) and \\[ \\{x\\} \\\\ y \\]."),
+            (Rows{"\\(a_1 * b_2 * c\\) and \\[ \\{x\\} \\\\ y \\]."}));
   EXPECT_EQ(plain("$$\n- x\n= y\n$$"), (Rows{"$$", "- x", "= y", "$$"}));
   EXPECT_EQ(plain("`\\(x\\)`"), (Rows{"`\\(x\\)`"}));
   EXPECT_EQ(plain("```\n\\(x_1\\)\n```"), (Rows{"```", "\\(x_1\\)", "```"}));
@@ -57,14 +63,18 @@ TEST(Markdown, FormulasStayAsTheyAre) {
 }
 
 TEST(Markdown, NoControlCharacterReachesARow) {
-  for (const char* text : {"a\033]0;title\007b", "&#27;[31mred", "`\033[2J`", "```\n\033[2J\n```", "```&#27;[2J\nx\n```", "[x](http://a&#27;[2J)", "<b\033[2J>", "| a&#7; |\n| --- |\n| b |\n"})
+  for (const char* text : {"a\033]0;title\007b", "&#27;[31mred", "`\033[2J`", "```\n\033[2J\n```",
+                           "```&#27;[2J\nx\n```", "[x](http://a&#27;[2J)", "<b\033[2J>", "| a&#7; |\n| --- |\n| b |\n"})
     for (const std::string& row : plain(text)) EXPECT_EQ(row.find_first_of("\033\007"), std::string::npos) << text;
 }
 
 constexpr std::string_view kDocument =
-    "Intro with **bold**,\nsecond line.\n\n## A heading\n- first\n- second with `code`\n  - nested\n\n  more of the second\n- third\n\n"
-    "After the list.\n\n1. one\n1. two\n1. three\n\n```python\ndef f():\n\n    return 1\n```\n| a | b |\n|---|---|\n| 1 | 2 |\n\n"
-    "> a quote\n> of two lines\n\nA formula \\[\nx_1 + y_1 = *z*\n\\] here.\n\n* * *\n\nSetext\n---\n한국어 문장과 漢字가 있는 조금 긴 문단입니다. 끝.\n\n"
+    "Intro with **bold**,\nsecond line.\n\n## A heading\n- first\n- second with `code`\n  - nested\n\n  more of the "
+    "second\n- third\n\n"
+    "After the list.\n\n1. one\n1. two\n1. three\n\n```python\ndef f():\n\n    return 1\n```\n| a | b |\n|---|---|\n| "
+    "1 | 2 |\n\n"
+    "> a quote\n> of two lines\n\nA formula \\[\nx_1 + y_1 = *z*\n\\] here.\n\n* * *\n\nSetext\n---\n한국어 문장과 "
+    "漢字가 있는 조금 긴 문단입니다. 끝.\n\n"
     "~~~\nunclosed ``` code\n\n  indented\n";
 
 // However the text is cut, the rows that come out for good are those of the whole text.

@@ -75,9 +75,11 @@ class Screen {
     const std::string argument(text.substr(at + 2, end - at - 2));
     const std::size_t n = argument.empty() ? 1 : static_cast<std::size_t>(std::atoi(argument.c_str()));
     switch (text[end]) {
-      case 'm': break;
+      case 'm':
+        break;
       case 'A': {
-        const std::size_t top = lines_.size() > static_cast<std::size_t>(rows_) ? lines_.size() - static_cast<std::size_t>(rows_) : 0;
+        const std::size_t top =
+            lines_.size() > static_cast<std::size_t>(rows_) ? lines_.size() - static_cast<std::size_t>(rows_) : 0;
         EXPECT_LE(top + n, line_) << "beyond the top of the screen";
         line_ = line_ >= top + n ? line_ - n : top;
         break;
@@ -86,7 +88,8 @@ class Screen {
         lines_.resize(line_ + 1);
         lines_[line_].resize(std::min(lines_[line_].size(), static_cast<std::size_t>(column_)));
         break;
-      default: ADD_FAILURE() << "escape code " << text[end];
+      default:
+        ADD_FAILURE() << "escape code " << text[end];
     }
     return end + 1;
   }

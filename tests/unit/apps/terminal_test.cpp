@@ -1,4 +1,6 @@
 // Wrapping, widths, rows that change in place, and the history of what was typed.
+#include "apps/terminal.h"
+
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -6,7 +8,6 @@
 #include <filesystem>
 #include <random>
 
-#include "apps/terminal.h"
 #include "apps/terminal_history.h"
 #include "apps/terminal_rows.h"
 #include "screen.h"
@@ -80,7 +81,8 @@ TEST(LiveRows, TheScreenHoldsWhatWasShown) {
     for (int step = 0; step < 12; ++step) {
       const auto some = [&](std::size_t most) {
         Rows r(random() % (most + 1));
-        for (auto& row : r) row = std::string(random() % 3 + (random() % 2) * 10, static_cast<char>('a' + random() % 2));
+        for (auto& row : r)
+          row = std::string(random() % 3 + (random() % 2) * 10, static_cast<char>('a' + random() % 2));
         return r;
       };
       const Rows done = some(3);
