@@ -145,8 +145,8 @@ TEST_P(Properties, PrefillEqualsSingleSteps) {
   EXPECT_LT(largest_difference(compute(*runner, ids, ids.size(), ids.size()), compute(*runner, ids, 0, 1)), 1e-4);
 }
 
-INSTANTIATE_TEST_SUITE_P(Goldens, Properties, testing::ValuesIn(cases()), [](const auto& info) {
-  std::string name = info.param.name;
+INSTANTIATE_TEST_SUITE_P(Goldens, Properties, testing::ValuesIn(cases()), [](const auto& golden) {
+  std::string name = golden.param.name;
   std::ranges::replace(name, '-', '_');
   return name;
 });
