@@ -11,7 +11,7 @@ const TEXTS = {
     cut: "The connection ended before the answer did. What came is kept.",
     keyNeeded: "This server asks for a key", useKey: "Use key", key: "API key",
     suggestions: ["Explain why the sky is blue", "Write a short poem about the sea",
-      "What is the difference between a lake and a pond?", "Write a Python function that reverses a string"],
+      "How does a lake differ from a pond?", "Write a Python function that reverses a string"],
   },
   ko: {
     newChat: "새 대화", greeting: "무엇이 궁금하세요?", conversation: "대화", latest: "맨 아래로",
