@@ -163,10 +163,9 @@ template <int kSize>
 AffineFit line(const Moments& m, float x_sum, bool signed_min) {
   const float det = kSize * m.qq - m.q * m.q;
   AffineFit fit;
-  if (!(det > 0)) return fit;
-  fit.scale = (kSize * m.xq - m.q * x_sum) / det;
-  fit.min = (m.q * m.xq - m.qq * x_sum) / det;
-  if (!signed_min && fit.min < 0) fit = {{m.qq > 0 ? m.xq / m.qq : 0.0f, 0.0f}, 0.0f};
+  if (det > 0) fit = {{(kSize * m.xq - m.q * x_sum) / det, (m.q * m.xq - m.qq * x_sum) / det}, 0.0f};
+  // Through the origin, where the offset has no room (or the codes are all one, and tell nothing of it).
+  if (!signed_min && !(det > 0 && fit.min >= 0)) fit = {{m.qq > 0 ? m.xq / m.qq : 0.0f, 0.0f}, 0.0f};
   if (!(fit.scale > 0)) return {};
   fit.error = fit.scale * fit.scale * m.qq - 2 * fit.scale * (m.xq + fit.min * m.q) + 2 * fit.min * x_sum +
               fit.min * fit.min * kSize;
