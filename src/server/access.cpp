@@ -66,7 +66,8 @@ bool Access::host_allowed(std::string_view host) const {
   if (is_loopback_name(name) || std::ranges::any_of(rules_.allowed_hosts, configured)) return true;
   const std::string bound = host_name(rules_.bound_host);
   if (name == bound || name == lower_case(rules_.bound_host)) return true;
-  const bool loopback_only = is_loopback_name(bound) || is_loopback_name(rules_.bound_host) || bound.starts_with("127.");
+  const bool loopback_only =
+      is_loopback_name(bound) || is_loopback_name(rules_.bound_host) || bound.starts_with("127.");
   return !loopback_only && is_address(name);
 }
 

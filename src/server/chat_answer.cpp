@@ -13,9 +13,12 @@ using files::Json;
 // model's doing".
 const char* finish_name(FinishReason reason) {
   switch (reason) {
-    case FinishReason::kStop: return "stop";
-    case FinishReason::kLength: return "length";
-    default: return "insufficient_system_resource";
+    case FinishReason::kStop:
+      return "stop";
+    case FinishReason::kLength:
+      return "length";
+    default:
+      return "insufficient_system_resource";
   }
 }
 
@@ -86,12 +89,8 @@ ChunkWriter::ChunkWriter(AnswerHead head, const tokens::Tokenizer& tokenizer)
     : head_(std::move(head)), tokenizer_(&tokenizer), logprobs_(static_cast<std::size_t>(head_.choices)) {}
 
 Json ChunkWriter::envelope(Json choices) const {
-  Json chunk = {{"id", head_.id},
-                {"object", "chat.completion.chunk"},
-                {"created", head_.created},
-                {"model", head_.model},
-                {"system_fingerprint", head_.fingerprint},
-                {"choices", std::move(choices)}};
+  Json chunk = {{"id", head_.id},       {"object", "chat.completion.chunk"},       {"created", head_.created},
+                {"model", head_.model}, {"system_fingerprint", head_.fingerprint}, {"choices", std::move(choices)}};
   if (head_.include_usage) chunk["usage"] = nullptr;
   return chunk;
 }

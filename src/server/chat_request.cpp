@@ -46,10 +46,12 @@ void read_sampling(FieldReader& fields, ChatRequest& request) {
   }
   if (const auto v = fields.number("min_p", 0, 1)) sampling.min_p = static_cast<float>(*v);
   // -1 is how vLLM's clients switch it off.
-  if (const auto v = fields.integer("top_k", -1, 1'000'000)) sampling.top_k = static_cast<int>(std::max<std::int64_t>(*v, 0));
+  if (const auto v = fields.integer("top_k", -1, 1'000'000))
+    sampling.top_k = static_cast<int>(std::max<std::int64_t>(*v, 0));
   if (const auto v = fields.number("frequency_penalty", -2, 2)) sampling.frequency_penalty = static_cast<float>(*v);
   if (const auto v = fields.number("presence_penalty", -2, 2)) sampling.presence_penalty = static_cast<float>(*v);
-  if (const auto v = fields.number("repetition_penalty", 0.01, 10)) sampling.repetition_penalty = static_cast<float>(*v);
+  if (const auto v = fields.number("repetition_penalty", 0.01, 10))
+    sampling.repetition_penalty = static_cast<float>(*v);
   if (const auto v = fields.integer("seed", INT64_MIN, INT64_MAX)) request.seed = static_cast<std::uint64_t>(*v);
 
   request.logprobs = fields.boolean("logprobs").value_or(false);
@@ -167,8 +169,8 @@ ApiResult<std::vector<tokens::Message>> read_messages(const Json& body) {
   for (std::size_t i = 0; i < messages->size(); ++i) {
     const tokens::Message& message = (*messages)[i];
     if (message.prefix && (i + 1 != messages->size() || message.role != "assistant")) {
-      return std::unexpected(bad_messages(fmt::format(
-          "messages[{}].prefix: only the last message can be continued, and only an assistant's", i)));
+      return std::unexpected(bad_messages(
+          fmt::format("messages[{}].prefix: only the last message can be continued, and only an assistant's", i)));
     }
   }
   return std::move(*messages);

@@ -10,10 +10,10 @@
 
 namespace fathom::server {
 
-inline constexpr int kMaxChoices = 8;        // n
-inline constexpr int kMaxStops = 16;         // DeepSeek's bound
-inline constexpr int kMaxTopLogprobs = 20;   // both APIs' bound
-inline constexpr int kMaxBiases = 1024;      // logit_bias entries; each costs the sampler a step's time
+inline constexpr int kMaxChoices = 8;       // n
+inline constexpr int kMaxStops = 16;        // DeepSeek's bound
+inline constexpr int kMaxTopLogprobs = 20;  // both APIs' bound
+inline constexpr int kMaxBiases = 1024;     // logit_bias entries; each costs the sampler a step's time
 
 struct ChatRequest {
   std::vector<tokens::Message> messages;

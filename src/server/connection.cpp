@@ -32,8 +32,8 @@ using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
 constexpr std::size_t kReadBytes = 8192;
-constexpr std::size_t kMaxPipelinedBytes = 65536;   // read ahead of the reply in hand; beyond it the socket fills up
-constexpr std::size_t kWriteBytes = 65536;          // one write deadline for each so many bytes
+constexpr std::size_t kMaxPipelinedBytes = 65536;  // read ahead of the reply in hand; beyond it the socket fills up
+constexpr std::size_t kWriteBytes = 65536;         // one write deadline for each so many bytes
 constexpr milliseconds kLingerLimit{2000};
 constexpr std::size_t kLingerBytes = std::size_t{64} << 20;
 // From here on tokens are gathered for a moment: a write a token costs more than what the token is worth.
@@ -44,7 +44,7 @@ struct Incoming {
   Request request;
   bool http11 = true;
   bool keep_alive = true;
-  bool has_body_left = false;       // unread, because the request was refused before
+  bool has_body_left = false;  // unread, because the request was refused before
   std::optional<Response> refusal;
 };
 
@@ -133,10 +133,10 @@ class LiveConnection final : public Connection, public std::enable_shared_from_t
   asio::steady_timer timer_;  // expires when nothing was signalled
   ConnectionContext& context_;
   bool signalled_ = false;
-  bool watching_ = false;   // a read is pending beside the reply, to see the client hang up
+  bool watching_ = false;  // a read is pending beside the reply, to see the client hang up
   bool replying_ = false;
-  bool gone_ = false;       // the client, or drop()
-  bool idle_ = false;       // between requests
+  bool gone_ = false;  // the client, or drop()
+  bool idle_ = false;  // between requests
   bool finishing_ = false;
 };
 
@@ -215,13 +215,11 @@ asio::awaitable<bool> LiveConnection::read_request(Incoming& incoming) {
     incoming.request.headers.push_back({std::string(field.name_string()), std::string(field.value())});
 
   if (incoming.http11 && incoming.request.count("host") == 0) {
-    incoming.refusal =
-        error_response({.status = 400, .message = "the request names no Host", .code = "invalid_http"});
+    incoming.refusal = error_response({.status = 400, .message = "the request names no Host", .code = "invalid_http"});
   } else {
     incoming.refusal = context_.router.refuse(incoming.request);
   }
-  if (!incoming.refusal && over_limit)
-    incoming.refusal = error_response(too_large(context_.options.max_body_bytes));
+  if (!incoming.refusal && over_limit) incoming.refusal = error_response(too_large(context_.options.max_body_bytes));
   if (incoming.refusal) {
     incoming.has_body_left = over_limit || !parser.is_done();
     if (incoming.has_body_left) incoming.keep_alive = false;
@@ -246,8 +244,8 @@ asio::awaitable<bool> LiveConnection::read_body(Parser& parser, Incoming& incomi
   if (error.category() != make_error_code(http::error::bad_version).category() ||
       error == http::error::partial_message || error == http::error::end_of_stream)
     co_return false;
-  incoming.refusal = error_response(error == http::error::body_limit ? too_large(context_.options.max_body_bytes)
-                                                                     : unreadable(error));
+  incoming.refusal =
+      error_response(error == http::error::body_limit ? too_large(context_.options.max_body_bytes) : unreadable(error));
   incoming.keep_alive = false;
   incoming.has_body_left = true;
   co_return true;
@@ -262,7 +260,8 @@ asio::awaitable<Reply> LiveConnection::ask(const Request& request) {
       co_return router->answer(*asked);
     }
   };
-  Reply answered = co_await asio::co_spawn(context_.work, Work::answer(&context_.router, &request), asio::use_awaitable);
+  Reply answered =
+      co_await asio::co_spawn(context_.work, Work::answer(&context_.router, &request), asio::use_awaitable);
   co_return answered;
 }
 

@@ -7,13 +7,20 @@ namespace fathom::server {
 
 std::string_view json_kind(const files::Json& value) {
   switch (value.type()) {
-    case files::Json::value_t::null: return "null";
-    case files::Json::value_t::object: return "an object";
-    case files::Json::value_t::array: return "an array";
-    case files::Json::value_t::string: return "a string";
-    case files::Json::value_t::boolean: return "a boolean";
-    case files::Json::value_t::number_float: return "a number";
-    default: return value.is_number() ? "an integer" : "not JSON";
+    case files::Json::value_t::null:
+      return "null";
+    case files::Json::value_t::object:
+      return "an object";
+    case files::Json::value_t::array:
+      return "an array";
+    case files::Json::value_t::string:
+      return "a string";
+    case files::Json::value_t::boolean:
+      return "a boolean";
+    case files::Json::value_t::number_float:
+      return "a number";
+    default:
+      return value.is_number() ? "an integer" : "not JSON";
   }
 }
 
@@ -22,10 +29,10 @@ ApiResult<files::Json> read_body(const Request& request) {
   auto body = files::parse_json(request.body, "request body", {.depth = 64, .values = std::size_t{1} << 20});
   if (!body) return std::unexpected(ApiError{.status = 400, .message = body.error().message, .code = "invalid_json"});
   if (!body->is_object()) {
-    return std::unexpected(ApiError{
-        .status = 400,
-        .message = fmt::format("request body: expected a JSON object, found {}", json_kind(*body)),
-        .code = "invalid_json"});
+    return std::unexpected(
+        ApiError{.status = 400,
+                 .message = fmt::format("request body: expected a JSON object, found {}", json_kind(*body)),
+                 .code = "invalid_json"});
   }
   return std::move(*body);
 }

@@ -1,5 +1,6 @@
 // Typed, range-checked reading of a request's JSON object. The first field that is wrong is kept as the error, so that
-// a reader of many fields stays a plain list. An absent field and null are the same; unknown fields are never looked at.
+// a reader of many fields stays a plain list. An absent field and null are the same; unknown fields are never looked
+// at.
 #pragma once
 
 #include <cstdint>

@@ -30,9 +30,9 @@ constexpr std::chrono::milliseconds kCloseLimit{5'000};  // for connections that
 
 RouteContext route_context(const ServerOptions& options, std::vector<std::shared_ptr<engine::LoadedModel>> models) {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return {.shelf = {.models = std::move(models),
-                    .created = std::chrono::duration_cast<std::chrono::seconds>(now).count()},
-          .version = options.version};
+  return {
+      .shelf = {.models = std::move(models), .created = std::chrono::duration_cast<std::chrono::seconds>(now).count()},
+      .version = options.version};
 }
 
 AccessRules access_rules(const ServerOptions& options) {
@@ -141,8 +141,9 @@ void Server::Impl::welcome(tcp::socket socket) {
   socket.set_option(tcp::no_delay(true), ignored);
   const std::lock_guard lock(mutex);
   if (stopping || connections.size() >= static_cast<std::size_t>(options.max_connections)) {
-    constexpr std::string_view kFull = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n"
-                                       "Connection: close\r\n\r\n";
+    constexpr std::string_view kFull =
+        "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n"
+        "Connection: close\r\n\r\n";
     socket.non_blocking(true, ignored);
     socket.write_some(asio::buffer(kFull.data(), kFull.size()), ignored);
     return;

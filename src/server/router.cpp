@@ -60,9 +60,8 @@ std::string allowed_methods(std::string_view path) {
 Response no_such_route(const Request& request) {
   const std::string methods = allowed_methods(request.path());
   if (methods.empty()) {
-    return error_response({.status = 404,
-                           .message = fmt::format("nothing at {:?}", request.path().substr(0, 200)),
-                           .code = "not_found"});
+    return error_response(
+        {.status = 404, .message = fmt::format("nothing at {:?}", request.path().substr(0, 200)), .code = "not_found"});
   }
   Response response = error_response(
       {.status = 405,

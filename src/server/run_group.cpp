@@ -8,8 +8,8 @@ namespace fathom::server {
 namespace {
 
 // What a connection may leave unread. A reader that is alive takes it at every write; one that is not loses the
-// connection at the write deadline, long before a model fills this with text. Log-probabilities of twenty tokens at each
-// step are the fastest way to it: about 1 KB a token.
+// connection at the write deadline, long before a model fills this with text. Log-probabilities of twenty tokens at
+// each step are the fastest way to it: about 1 KB a token.
 constexpr std::size_t kMaxWaitingBytes = std::size_t{8} << 20;
 
 std::size_t approximate_bytes(const engine::AnswerDelta& delta) {

@@ -21,8 +21,8 @@ struct ServerOptions {
   std::vector<std::string> allowed_origins;  // other sites whose pages may call it, as "https://chat.example.com"
   std::string api_key;                       // "": none needed
   std::string version = "0.1.0";
-  std::span<const PageFile> page;            // embedded_page(); empty: the interface without the page
-  int threads = 2;                           // for sockets; as many again for reading requests and rendering prompts
+  std::span<const PageFile> page;  // embedded_page(); empty: the interface without the page
+  int threads = 2;                 // for sockets; as many again for reading requests and rendering prompts
   int max_connections = 4096;
   std::size_t max_header_bytes = std::size_t{32} << 10;
   std::size_t max_body_bytes = std::size_t{32} << 20;

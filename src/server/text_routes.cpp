@@ -66,8 +66,8 @@ Reply tokenize(const RouteContext& context, const Request& request) {
   if (!call) return error_response(call.error());
   const auto ids = encoded(*call);
   if (!ids) return error_response(ids.error());
-  return json_response(
-      200, {{"tokens", *ids}, {"count", ids->size()}, {"max_model_len", call->model->context_length()}});
+  return json_response(200,
+                       {{"tokens", *ids}, {"count", ids->size()}, {"max_model_len", call->model->context_length()}});
 }
 
 Reply detokenize(const RouteContext& context, const Request& request) {
@@ -81,8 +81,7 @@ Reply detokenize(const RouteContext& context, const Request& request) {
   std::vector<tokens::TokenId> ids;
   ids.reserve(list->size());
   for (const Json& id : *list) {
-    if (!id.is_number_integer() || id.get<std::int64_t>() < 0 ||
-        id.get<std::int64_t>() >= tokenizer.vocabulary_size())
+    if (!id.is_number_integer() || id.get<std::int64_t>() < 0 || id.get<std::int64_t>() >= tokenizer.vocabulary_size())
       return error_response(wrong(fmt::format("tokens[{}]", ids.size()),
                                   fmt::format("an integer from 0 to {}", tokenizer.vocabulary_size() - 1)));
     ids.push_back(id.get<tokens::TokenId>());

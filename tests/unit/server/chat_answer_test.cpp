@@ -11,8 +11,12 @@ using engine::AnswerDelta;
 using engine::FinishReason;
 using files::Json;
 
-AnswerDelta reasoning(std::string text) { return {.reasoning = std::move(text)}; }
-AnswerDelta content(std::string text) { return {.content = std::move(text)}; }
+AnswerDelta reasoning(std::string text) {
+  return {.reasoning = std::move(text)};
+}
+AnswerDelta content(std::string text) {
+  return {.content = std::move(text)};
+}
 
 AnswerDelta last(FinishReason finish) {
   return {.finish = finish,

@@ -8,7 +8,8 @@ using files::Json;
 
 // GPT-2's alphabet: printable bytes stand for themselves, the others for the characters from U+0100 on.
 std::string alphabet_character(int byte, int& next) {
-  const bool printable = (byte >= '!' && byte <= '~') || (byte >= 0xa1 && byte <= 0xac) || (byte >= 0xae && byte <= 0xff);
+  const bool printable =
+      (byte >= '!' && byte <= '~') || (byte >= 0xa1 && byte <= 0xac) || (byte >= 0xae && byte <= 0xff);
   const int code = printable ? byte : next++;
   if (code < 0x80) return {static_cast<char>(code)};
   return {static_cast<char>(0xc0 | (code >> 6)), static_cast<char>(0x80 | (code & 0x3f))};
@@ -37,8 +38,7 @@ tokens::Tokenizer byte_tokenizer() {
   const Json file = {
       {"model", {{"type", "BPE"}, {"vocab", std::move(vocabulary)}, {"merges", Json::array()}}},
       {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}}},
-      {"added_tokens",
-       Json::array({added("<|end|>", kEnd), added("<think>", kThink), added("</think>", kEndThink)})}};
+      {"added_tokens", Json::array({added("<|end|>", kEnd), added("<think>", kThink), added("</think>", kEndThink)})}};
   auto result = tokens::Tokenizer::from_json(file.dump(), R"({"eos_token":"<|end|>"})");
   if (!result) base::check_failed(result.error().message.c_str(), __FILE__, __LINE__);
   return std::move(*result);

@@ -30,8 +30,8 @@ class FakeEngine final : public engine::Engine {
   std::vector<tokens::TokenId> says;
   std::chrono::milliseconds prefill{0};
   std::chrono::milliseconds step{0};
-  bool full = false;        // refuses every run
-  std::string fails_with;   // after what it says, instead of stopping
+  bool full = false;       // refuses every run
+  std::string fails_with;  // after what it says, instead of stopping
 
   std::vector<engine::Run> runs();  // those submitted so far
   int cancelled();                  // runs that ended because they were cancelled

@@ -139,9 +139,10 @@ TEST_F(RouterTest, TheTemplateIsApplied) {
   const char* body = R"({"messages":[{"role":"user","content":"Hi"}]})";
   EXPECT_EQ(ask_json(request("POST", "/apply-template", body))["prompt"], "[user] Hi\n[assistant] ");
   EXPECT_EQ(ask_json(request("POST", "/tokenize", body))["count"], 22);
-  EXPECT_EQ(ask_json(request("POST", "/apply-template",
-                             R"({"messages":[{"role":"user","content":"Hi"}],"thinking":{"type":"enabled"}})"))["prompt"],
-            "[user] Hi\n[assistant] <think>");
+  EXPECT_EQ(
+      ask_json(request("POST", "/apply-template",
+                       R"({"messages":[{"role":"user","content":"Hi"}],"thinking":{"type":"enabled"}})"))["prompt"],
+      "[user] Hi\n[assistant] <think>");
   EXPECT_EQ(ask_json(request("POST", "/apply-template",
                              R"({"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"He",)"
                              R"("prefix":true}]})"))["prompt"],
@@ -155,7 +156,9 @@ TEST_F(RouterTest, TheTemplateIsApplied) {
 }
 
 TEST_F(RouterTest, ChatErrorsComeBeforeAnyRun) {
-  const auto status = [&](std::string body) { return ask(request("POST", "/v1/chat/completions", std::move(body))).status; };
+  const auto status = [&](std::string body) {
+    return ask(request("POST", "/v1/chat/completions", std::move(body))).status;
+  };
   EXPECT_EQ(status("{nonsense"), 400);
   EXPECT_EQ(status("[]"), 400);
   EXPECT_EQ(status(R"({"model":"nothing","messages":[{"role":"user","content":"x"}]})"), 404);
@@ -166,8 +169,8 @@ TEST_F(RouterTest, ChatErrorsComeBeforeAnyRun) {
 
 TEST_F(RouterTest, AContextOverflowNamesTheNumbers) {
   const std::string text(300, 'a');
-  const Response response = ask(request("POST", "/v1/chat/completions",
-                                        R"({"messages":[{"role":"user","content":")" + text + R"("}]})"));
+  const Response response =
+      ask(request("POST", "/v1/chat/completions", R"({"messages":[{"role":"user","content":")" + text + R"("}]})"));
   EXPECT_EQ(response.status, 400);
   const Json error = Json::parse(response.body)["error"];
   EXPECT_EQ(error["code"], "context_length_exceeded");

@@ -248,7 +248,8 @@ TEST_F(ServerTest, ContinueIsSaidToWhoWaitsForIt) {
 
 TEST_F(ServerTest, SlowAndIdleClientsAreClosed) {
   start({.idle_limit = milliseconds(100), .header_limit = milliseconds(100), .body_limit = milliseconds(100)});
-  for (const char* part : {"", "GET / HT", "POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n{"}) {
+  for (const char* part :
+       {"", "GET / HT", "POST /tokenize HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n{"}) {
     TestClient client(server_->port());
     client.send(part);
     const auto begin = steady_clock::now();
@@ -263,9 +264,9 @@ TEST_F(ServerTest, AClientThatReadsNothingIsDroppedAndItsRunCancelled) {
   start({.write_limit = milliseconds(300)});
   TestClient client(server_->port());
   // So many tokens, each with twenty log-probabilities, are more than the sockets' buffers hold.
-  client.send(http_request(
-      "POST", kChat,
-      R"({"stream":true,"logprobs":true,"top_logprobs":20,"messages":[{"role":"user","content":"Hi"}]})"));
+  client.send(
+      http_request("POST", kChat,
+                   R"({"stream":true,"logprobs":true,"top_logprobs":20,"messages":[{"role":"user","content":"Hi"}]})"));
   EXPECT_TRUE(model_->engine().wait_for_cancelled(1));
 }
 
