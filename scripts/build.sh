@@ -25,9 +25,20 @@ if [ ! -f "$folder/build.ninja" ] || [ "$(cat "$configured" 2>/dev/null)" != "$p
   printf '%s\n' "$presets" >"$configured"
 fi
 
-# A dry run first: it knows in a few milliseconds whether there is anything to build.
-[[ $(ninja -C "$folder" -n "$@" 2>/dev/null) != *"ninja: no work to do"* ]] || exit 0
-say "Building ${preset} with $jobs compiler(s) at once ..."
-start=$SECONDS
+# Ninja decides what is to do; this only decides whether to show it: nothing was touched since it last succeeded.
+# (Its own dry run cannot tell, as it stops at the check for new files.)
+built=$folder/built-${*:-all}
+sources=()
+for source in CMakeLists.txt CMakePresets.json cmake src tests web models; do
+  [ ! -e "$root/$source" ] || sources+=("$root/$source")
+done
+if [ -f "$built" ] && [ -z "$(find "${sources[@]}" -newer "$built" -not -path '*/node_modules*' -print -quit)" ]; then
+  words=$(ninja -C "$folder" -j "$jobs" "$@" 2>&1) || { say "$words"; die "the build failed (its words stand above)"; }
+  exit
+fi
+say "Building $preset with $jobs compiler(s) at once ..."
+start=$SECONDS started=$folder/.started
+touch "$started"
 ninja -C "$folder" -j "$jobs" "$@" >&2 || die "the build failed (the compiler's words stand above)"
+mv "$started" "$built"
 say "Built in $((SECONDS - start)) s."
