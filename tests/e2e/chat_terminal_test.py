@@ -137,7 +137,8 @@ def answers(saved):
 
 
 def test_a_question_is_answered(home):
-    with home.chat("-n", "40") as chat:
+    # With the kernels that define the result: the small model wavers, and roundings may send it elsewhere.
+    with home.chat("-n", "40", FATHOM_KERNELS="scalar") as chat:
         shown = chat.enter("What is the capital of France?")
         assert "Paris" in shown, shown
         saved = chat.save("answered.json")
@@ -361,7 +362,7 @@ def test_a_full_context_is_said_and_older_turns_are_left_out_on_consent(home):
 
 
 def test_a_context_that_fills_during_an_answer(home):
-    with home.chat("--ctx", "160") as chat:
+    with home.chat("--ctx", "160", FATHOM_KERNELS="scalar") as chat:
         chat.enter("/set max_tokens 40")
         chat.enter("Tell me in one long sentence what a harbour is, and who works there.")
         chat.enter("/set max_tokens default")
@@ -395,7 +396,7 @@ def test_the_answer_on_screen_is_the_answer_that_was_kept(home):
 
 
 def test_a_new_size_while_an_answer_is_written(home):
-    with home.chat("-n", "150") as chat:
+    with home.chat("-n", "150", FATHOM_KERNELS="scalar") as chat:
         chat.type(STORY + "\r")
         chat.wait_until(lambda: len(chat.screen.shown()) > 400, "the beginning of a story")
         fcntl.ioctl(chat.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 60, 0, 0))
@@ -425,8 +426,7 @@ def test_ctrl_z_suspends(home):
 
 def test_terminate_leaves_the_terminal_in_order(home):
     with home.chat() as chat:
-        before = termios.tcgetattr(chat.terminal)
-        assert not before[3] & termios.ECHO  # libedit's own echo
+        chat.wait_until(lambda: not termios.tcgetattr(chat.terminal)[3] & termios.ECHO, "libedit's own echo")
         os.kill(chat.child, signal.SIGTERM)
         assert chat.exit_status() == 0
         assert chat.bytes.rstrip().endswith(b"\x1b[?2004l"), chat.bytes[-40:]

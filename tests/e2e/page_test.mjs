@@ -289,7 +289,7 @@ test("stopping hangs up, Escape too, and a new chat forgets", async () => {
     await done(page);
     await pause(200);
     assert.equal(scripted.hungUp, before + 1);
-    assert.match(await lastAnswer(page).textContent(), /word 0 /);
+    assert.match(await lastAnswer(page).textContent(), /word 0/);
     await ask(page, "And on");
     await page.locator(".answer").nth(1).locator("p").waitFor();
     await page.getByRole("button", { name: "New chat" }).click();
