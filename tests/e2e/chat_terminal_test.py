@@ -367,10 +367,10 @@ def test_a_context_that_fills_during_an_answer(home):
         chat.enter("Tell me in one long sentence what a harbour is, and who works there.")
         chat.enter("/set max_tokens default")
         chat.type(STORY + "\r")
-        chat.wait_for(r"answer is not finished")
+        chat.wait_for(r"answer\s+is\s+not\s+finished")
         chat.wait_for(r"\[Y/n\] ?$")
         chat.type("\r")
-        chat.wait_for(r"this turn alone fills it|\[Y/n\] ?$")
+        chat.wait_for(r"this\s+turn\s+alone\s+fills\s+it|\[Y/n\] ?$")
         chat.wait_for_prompt()
         saved = chat.save("filled.json")
         assert len(answers(saved)) == 2 and len(answers(saved)[1]) > 150, saved
@@ -403,8 +403,8 @@ def test_a_new_size_while_an_answer_is_written(home):
         chat.screen.resize(60, 30)
         chat.wait_for(r"max_tokens = 150")
         chat.wait_for_prompt()
-        shown = chat.screen.shown().split("passengers.\n\n", 1)[1].rsplit("\n(stopped", 1)[0]
-        assert shown.split() == answers(chat.save("size.json"))[0].split(), shown
+        shown = " ".join(chat.screen.shown().split())
+        assert " ".join(answers(chat.save("size.json"))[0].split()) in shown, shown
         chat.type("still ")
         fcntl.ioctl(chat.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 70, 0, 0))
         chat.screen.resize(70, 24)
