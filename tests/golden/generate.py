@@ -9,7 +9,8 @@
     DIR/<case>/tokens.txt          ids separated by white space
     DIR/<case>/expected.safetensors
         rows [n] the positions kept, logits [n, vocab], hidden [layers + 1, n, D] (the embedding, then after each layer,
-        before the final norm); with a prediction layer mtp_rows [m], mtp_logits [m, vocab]
+        before the final norm); with a prediction layer mtp_rows [m], mtp_logits [m, vocab]; with weights in blocks
+        logits_int8 [n, vocab], what 8-bit activations make of the logits
 
 --committed makes what lies in tests/golden/data: the cases small enough, few rows of each. The same seed gives the same
 files. Every case that transformers implements by the same formula is computed by it as well and must agree.
@@ -90,10 +91,12 @@ def check_twin(case, weights, sources):
         raise RuntimeError(f"{case.name}: read back, its weights differ from {case.twin}'s by {off}")
 
 
-def write_expected(folder, ids, result, committed):
+def write_expected(folder, ids, result, rounded, committed):
     rows = kept_rows(len(ids), committed)
     expected = {"rows": rows.int(), "logits": result.logits[rows].float(),
                 "hidden": result.hidden[:, rows].float().contiguous()}
+    if rounded is not None:
+        expected["logits_int8"] = rounded[rows].float()
     if result.mtp_logits is not None:
         rows = kept_rows(len(ids) - 1, committed)
         expected |= {"mtp_rows": rows.int(), "mtp_logits": result.mtp_logits[rows].float()}
@@ -115,9 +118,8 @@ def make_case(out, case, sources, committed):
     if result.mtp_logits is not None:
         condition = max(condition, relative_error(rounding.mtp_logits, result.mtp_logits))
     in_blocks = [name for name, value in weights.items() if getattr(value, "blocks", False)]
-    int8 = 0.0
-    if in_blocks:
-        int8 = relative_error(Reference(config, weights, eight_bit=in_blocks)(ids).logits, result.logits)
+    rounded = Reference(config, weights, eight_bit=in_blocks)(ids).logits if in_blocks else None
+    int8 = relative_error(rounded, result.logits) if in_blocks else 0.0
     agreement = None
     if not case.differs:
         peer_config = config if case.form == "directory" else case.config  # transformers reads config.json's words only
@@ -126,7 +128,7 @@ def make_case(out, case, sources, committed):
         agreement = relative_error(logits, ours.logits)
         if mtp_logits is not None:
             agreement = max(agreement, relative_error(mtp_logits, ours.mtp_logits))
-    write_expected(folder, ids, result, committed)
+    write_expected(folder, ids, result, rounded, committed)
     margin = min([float(m.min()) for m in result.margins], default=float("inf"))
     top = result.logits.softmax(-1).max(-1).values.mean()
     size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())

@@ -42,7 +42,7 @@ def load_in_transformers(config, weights):
 
 
 def logits_of(config, weights, ids):
-    """(logits [T, vocab], and [T - 1, vocab] of the prediction layer or None). Its layer reads the main model's embedding
+    """(logits [T, vocab], and [T - 1, vocab] of the prediction layer or None). That layer reads the main embedding
     and head, never copies of its own."""
     with tempfile.TemporaryDirectory() as folder:
         write_plain(folder, config, weights)
