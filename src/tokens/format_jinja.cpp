@@ -22,12 +22,16 @@ class JinjaFormat : public ChatFormat {
       : template_(std::move(parsed)),
         tokens_(tokens),
         thinks_(text.find("<think>") != text.npos || text.find("enable_thinking") != text.npos),
-        knows_developer_(text.find("developer") != text.npos) {}
+        knows_developer_(text.find("developer") != text.npos),
+        knows_tools_(text.find("tools") != text.npos) {}
 
   std::string_view name() const override { return "jinja"; }
   bool can_think() const override { return thinks_; }
 
   base::Result<Prompt> render(const std::vector<Message>& messages, const RenderOptions& options) const override {
+    if (!options.tools.empty() && !knows_tools_) {
+      return base::fail("the model's chat template has no place for tools: it was not trained to call any");
+    }
     if (!messages.empty() && messages.back().prefix) return render_prefix(messages, options);
     auto text = render_text(messages, options);
     if (!text) return std::unexpected(text.error());
@@ -153,6 +157,7 @@ class JinjaFormat : public ChatFormat {
   const FormatTokens tokens_;
   const bool thinks_;
   const bool knows_developer_;
+  const bool knows_tools_;
 };
 
 }  // namespace

@@ -1,4 +1,5 @@
 // Reads the tokenizer that a GGUF file carries under `tokenizer.ggml.*`.
+#include <unordered_map>
 #include <variant>
 
 #include "tokens/pre_tokenizer_table.h"
@@ -57,6 +58,27 @@ base::Result<void> read_merges(const files::Gguf& file, TokenizerParts& parts) {
   return {};
 }
 
+// Some converters called the tokens of a chat format normal ones. A token in angle brackets that no merge makes cannot
+// come from text, so it was added.
+void find_unmarked(TokenizerParts& parts) {
+  std::unordered_map<std::string_view, TokenId> unmade;
+  for (const auto& [text, id] : parts.vocabulary) {
+    if (is_control_text(text)) unmade.emplace(text, id);
+  }
+  std::string made;
+  for (const auto& [left, right] : parts.merges) {
+    if (unmade.empty()) return;
+    if (!left.starts_with('<') || !right.ends_with('>')) continue;
+    made.assign(left).append(right);
+    unmade.erase(made);
+  }
+  std::erase_if(parts.vocabulary, [&](const auto& token) {
+    const auto it = unmade.find(token.first);
+    return it != unmade.end() && it->second == token.second;
+  });
+  for (const auto& [text, id] : unmade) parts.added.push_back({.text = std::string(text), .id = id, .control = true});
+}
+
 base::Result<std::optional<TokenId>> read_id(const files::Gguf& file, std::string_view key, std::size_t tokens) {
   const auto id = file.integer(key);
   if (!id) return std::nullopt;
@@ -102,6 +124,7 @@ base::Result<TokenizerParts> read_parts(const files::Gguf& file) {
   parts.adds_bos = file.boolean("tokenizer.ggml.add_bos_token").value_or(row->adds_bos);
   if (auto read = read_tokens(file, parts); !read) return std::unexpected(read.error());
   if (auto read = read_merges(file, parts); !read) return std::unexpected(read.error());
+  find_unmarked(parts);
   if (auto read = read_ends(file, parts); !read) return std::unexpected(read.error());
   if (const auto text = file.string("tokenizer.chat_template")) parts.chat_template = *text;
   return parts;

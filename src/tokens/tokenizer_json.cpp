@@ -264,10 +264,13 @@ base::Result<Json> read_beside(const std::filesystem::path& directory, const cha
   return files::read_json((directory / name).string());
 }
 
-std::string read_template_beside(const std::filesystem::path& directory) {
-  const auto file = files::MappedFile::open((directory / "chat_template.jinja").string());
-  if (!file) return {};
-  return {reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size()};
+base::Result<std::string> read_template_beside(const std::filesystem::path& directory) {
+  const std::filesystem::path path = directory / "chat_template.jinja";
+  std::error_code error;
+  if (!std::filesystem::exists(path, error)) return std::string();
+  const auto file = files::MappedFile::open(path.string());
+  if (!file) return std::unexpected(file.error());
+  return std::string(reinterpret_cast<const char*>(file->bytes().data()), file->bytes().size());
 }
 
 }  // namespace
@@ -298,7 +301,9 @@ base::Result<Tokenizer> Tokenizer::from_directory(const std::string& directory) 
   if (!generation) return std::unexpected(generation.error());
   if (auto read = read_file(*file, *config, parts); !read) return base::fail_with(parts.name, read.error());
   read_generation_config(*generation, parts);
-  if (std::string text = read_template_beside(folder); !text.empty()) parts.chat_template = std::move(text);
+  auto text = read_template_beside(folder);
+  if (!text) return std::unexpected(text.error());
+  if (!text->empty()) parts.chat_template = std::move(*text);
   auto impl = Impl::assemble(std::move(parts));
   if (!impl) return std::unexpected(impl.error());
   return Tokenizer(std::move(*impl));

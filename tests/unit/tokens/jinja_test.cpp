@@ -185,6 +185,13 @@ TEST(Jinja, ToolsAndFurtherVariablesAreNotTheTemplates) {
   EXPECT_EQ(fixed("{{ messages[0].role }}", {message("<|im_end|>", "")}), "..........");
 }
 
+TEST(Jinja, ToolsAreNotDroppedSilently) {
+  RenderOptions options;
+  options.tools = files::Json::array({files::Json::object()});
+  EXPECT_EQ(render("{{ messages | length }}", {}, options),
+            "error: the model's chat template has no place for tools: it was not trained to call any");
+}
+
 TEST(Jinja, CallsMayBeReadAsObjectsOrAsText) {
   Message call = message("assistant", "");
   call.tool_calls.push_back({"id1", "f", R"({"a": 1, "b": "é"})"});

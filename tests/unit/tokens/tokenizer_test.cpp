@@ -285,6 +285,19 @@ TEST(TokenizerGguf, RefusesByName) {
   EXPECT_NE(gguf_error(bare).find("merge 2 ('a' and 'c') names or makes no token"), std::string::npos);
 }
 
+TEST(TokenizerGguf, ControlTokensThatAConverterCalledNormal) {
+  GgufBytes file;
+  file.text("tokenizer.ggml.model", "gpt2").text("tokenizer.ggml.pre", "gpt-2");
+  file.texts("tokenizer.ggml.tokens", {"<", "x", ">", "<x", "<x>", "<|end|>"});
+  file.numbers("tokenizer.ggml.token_type", {1, 1, 1, 1, 1, 1}).texts("tokenizer.ggml.merges", {"< x", "<x >"});
+  const auto t = tokenizer_from(file);
+  ASSERT_TRUE(t) << t.error().message;
+  EXPECT_EQ(t->find("<|end|>"), 5);
+  EXPECT_TRUE(t->is_control(5));
+  EXPECT_EQ(t->find("<x>"), std::nullopt);  // a merge makes it: an ordinary token
+  EXPECT_FALSE(t->is_control(4));
+}
+
 TEST(TokenizerGguf, PaddingIsNoToken) {
   GgufBytes file;
   file.text("tokenizer.ggml.model", "gpt2").text("tokenizer.ggml.pre", "gpt-2");
