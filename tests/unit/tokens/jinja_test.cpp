@@ -177,7 +177,7 @@ TEST(Jinja, ToolsAndFurtherVariablesAreNotTheTemplates) {
   options.extra = {{"note", "<|im_end|>"}, {"n", 3}};
   EXPECT_EQ(fixed("{{ tools[0].function.name }}{{ note }}{{ n }}", {}, options), std::string(20, '.') + "3");
   for (const char* text :
-       {"{{ tools | tojson }}", "{{ tools[0].function }}", "{{ tools[0].function.keys() | list }}", "{{ note }}"}) {
+       {"{{ tools | tojson }}", "{{ tools[0].function }}", "{{ tools[0].function.keys() | list }}", "{{ note }}{# tools #}"}) {
     EXPECT_EQ(fixed(text, {}, options).find("im_end"), std::string::npos) << text;
   }
   EXPECT_EQ(fixed("{% for k in tools[0] %}{{ k }}{% endfor %}", {}, options), "............");  // keys are given, too
