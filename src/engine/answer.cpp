@@ -101,7 +101,8 @@ Result<RunId> start_answer(LoadedModel& model, AnswerRequest request, AnswerSink
           .sampling = request.sampling,
           .max_tokens = request.max_tokens,
           .stop_tokens = {model.stop_tokens().begin(), model.stop_tokens().end()},
-          .ignore_stop = request.ignore_stop};
+          .ignore_stop = request.ignore_stop,
+          .owner = request.owner};
   auto stream = std::make_shared<AnswerStream>(model, request, std::move(sink));
   return model.engine().submit(std::move(run), [stream](const TokenEvent& event, const RunStatistics& statistics) {
     return stream->take(event, statistics);

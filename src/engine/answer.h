@@ -16,6 +16,15 @@ struct AnswerRequest {
   int max_tokens = -1;
   std::vector<std::string> stop;  // an answer ends before the first of these texts
   bool ignore_stop = false;       // go on past the model's end-of-turn tokens
+  std::string owner;              // as Run's
+};
+
+// A piece of a tool call. The first of a call has its name (and no arguments), the others pieces of its arguments, which
+// together are one JSON object.
+struct ToolCallDelta {
+  int index = 0;  // 0, 1, ... in the order in which the calls come
+  std::string name;
+  std::string arguments;
 };
 
 struct AnswerToken {
@@ -29,6 +38,7 @@ struct AnswerToken {
 struct AnswerDelta {
   std::string reasoning;
   std::string content;
+  std::vector<ToolCallDelta> tool_calls;
   std::vector<AnswerToken> tokens;
   FinishReason finish = FinishReason::kNone;
   std::string stop_text;  // the stop string that ended the answer, if one did

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "engine/constraint.h"
 #include "engine/sampling.h"
 #include "tokens/tokenizer.h"
 
@@ -45,6 +46,8 @@ struct Run {
   int max_tokens = -1;  // -1: until the context is full
   std::vector<tokens::TokenId> stop_tokens;
   bool ignore_stop = false;
+  std::string owner;  // the key that asks: turns are fair between owners, a cached prefix serves its own owner alone
+  std::unique_ptr<Constraint> constraint;  // none: every token may come
 };
 
 using RunId = std::uint64_t;
