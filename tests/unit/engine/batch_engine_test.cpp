@@ -76,11 +76,12 @@ TEST_F(BatchEngineTest, CountsOnFromThePrompt) {
 TEST_F(BatchEngineTest, EndsAtAStopTokenUnlessTold) {
   start();
   Seen stopped, ignored;
-  engine::Run run = greedy({3}, 10);
-  run.stop_tokens = {6};
-  ASSERT_TRUE(engine_->submit(run, stopped.sink()));
-  run.ignore_stop = true;
-  ASSERT_TRUE(engine_->submit(run, ignored.sink()));
+  for (const bool ignore : {false, true}) {
+    engine::Run run = greedy({3}, 10);
+    run.stop_tokens = {6};
+    run.ignore_stop = ignore;
+    ASSERT_TRUE(engine_->submit(std::move(run), (ignore ? ignored : stopped).sink()));
+  }
   stopped.wait();
   ignored.wait();
   EXPECT_EQ(stopped.ids, (std::vector<tokens::TokenId>{4, 5, 6}));
@@ -167,7 +168,7 @@ TEST_F(BatchEngineTest, GivesLogProbabilitiesOfTheModelItself) {
   engine::Run run = greedy({3}, 1);
   run.sampling.top_logprobs = 2;
   run.sampling.logit_bias = {{40, 100.0f}};  // changes the choice, not the probabilities
-  ASSERT_TRUE(engine_->submit(run, seen.sink()));
+  ASSERT_TRUE(engine_->submit(std::move(run), seen.sink()));
   seen.wait();
   const double all = std::log(std::exp(20.0) + 49);
   ASSERT_EQ(seen.ids, std::vector<tokens::TokenId>{40});
