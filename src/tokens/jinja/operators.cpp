@@ -127,7 +127,8 @@ void walk(const Bounds& b, Take take) {
 }
 
 Value slice_text(Machine& machine, const Text& text, const Value& start, const Value& stop, const Value& step) {
-  machine.spend(text.size());
+  // The text that comes of it, and the place of every character while it is cut.
+  if (!machine.spend(text.size() * (1 + sizeof(std::size_t)))) return {};
   const std::vector<std::size_t> starts = character_starts(text.bytes);
   const auto bounds = bounds_of(machine, start, stop, step, static_cast<std::int64_t>(starts.size()) - 1);
   if (!bounds) return {};
