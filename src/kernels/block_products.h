@@ -3,9 +3,15 @@
 // A row is worked on in chunks of kLanes groups of 16 elements. A chunk of weights is unpacked into four vectors of
 // codes, vector k holding in lane L bytes 4k .. 4k + 3 of the group that V assigns to L; activations are packed in the
 // same order. Four dot-product instructions then leave each group's whole sum in its own lane, exact in integers, and
-// one conversion and two multiply-adds (scale of the weights' group, scale of the activations' block) finish the chunk:
+// two multiply-adds (scale of the weights' group, scale of the activations' block) finish the chunk:
 //
-//   sum[lane] += (scale_w * dot - min * sum of codes) * scale_x
+//   sum[lane] += scale_w * dot * scale_x - min * (sum of codes) * scale_x
+//
+// No instruction converts dot to fp32: the integers start from the bits of the number kMagic = 1.5 * 2^23, whose last
+// bit is worth 1, so that they read as kMagic + dot, and the first multiply-add takes kMagic * scale_w off again. Both
+// of its operands are exact (|dot| < 2^20, and a scale has at most 18 significant bits, to which kMagic's 3 add 2), so
+// it rounds scale_w * dot once, as a multiplication would. (Scales from 2^104 on, which only MXFP4 could express and no
+// weight has, would overflow.)
 //
 // Every output is such a vector of lanes, summed over chunks in order and then across lanes, whatever the number of
 // tokens or rows that share the work: that is why its bits cannot depend on them.
@@ -36,10 +42,14 @@ template <class V>
 struct Unpacked {
   typename V::I codes[4];
   typename V::F scale, min;
+  typename V::F minus_magic;  // -kMagic * scale
 };
 
-// How V unpacks a format. kBlockElements and kBlockBytes: the format's block. kSigned: codes are signed bytes; otherwise
-// they are unsigned and too large by 2^kOffsetBits (0: by nothing). kHasMin: the format has minima.
+constexpr float kMagic = 0x1.8p23f;
+constexpr std::int32_t kMagicBits = 0x4b400000;
+
+// How V unpacks a format. kBlockElements and kBlockBytes: the format's block. kSigned: codes are signed bytes;
+// otherwise they are unsigned and too large by 2^kOffsetBits (0: by nothing). kHasMin: the format has minima.
 // unpack(row, c, out) unpacks chunk c of a row; it reads nothing outside the blocks of that chunk.
 template <class V, base::DType kType>
 struct BlockFormat;
@@ -49,9 +59,13 @@ std::int64_t chunks_of(std::int64_t n) {
   return (n + PackedChunk<V>::kElements - 1) / PackedChunk<V>::kElements;
 }
 
+// One cache line more than the chunks take makes the number of lines odd: the same chunk of many rows then lies in all
+// sets of the cache, where it would crowd into a few of them and drive the sums out.
 template <class V>
 std::size_t packed_bytes(std::int64_t n) {
-  return static_cast<std::size_t>(chunks_of<V>(n)) * sizeof(PackedChunk<V>);
+  static_assert(sizeof(PackedChunk<V>) % 64 == 0);
+  const std::size_t lines = static_cast<std::size_t>(chunks_of<V>(n)) * sizeof(PackedChunk<V>) / 64;
+  return (lines | 1) * 64;
 }
 
 // Blocks of 32 share scale = amax / 127. A block that holds a number that is not finite gets the scale NaN, one whose
@@ -100,9 +114,10 @@ struct RowChunks {
   [[gnu::always_inline]] void unpack(std::int64_t c, Unpacked<V>& out) const {
     if (Format::kBlockElements > 32 || (c + 1) * kElements <= n) {
       Format::unpack(row, c, out);
-      return;
+    } else {
+      unpack_last(c, out);
     }
-    unpack_last(c, out);
+    out.minus_magic = V::mul(out.scale, V::set(-kMagic));
   }
   // Bytes that lie kAhead further on than chunk c's, into the second-level cache.
   [[gnu::always_inline]] void prefetch(std::int64_t c) const {
@@ -140,14 +155,15 @@ template <class V, class Format, int kRows>
 [[gnu::always_inline]] inline void add_chunk(const Unpacked<V>* w, const PackedChunk<V>& x, typename V::F* acc) {
   const auto minus_sums = V::load_int(x.minus_sums);
   const auto scale = V::load(x.scales);
-  const auto start = Format::kOffsetBits ? V::template shift_left<Format::kOffsetBits>(minus_sums) : V::zero_int();
-  const auto min_factor = Format::kHasMin ? V::to_float(minus_sums) : V::zero();
+  const auto start = Format::kOffsetBits
+                         ? V::add_int(V::template shift_left<Format::kOffsetBits>(minus_sums), V::set_int(kMagicBits))
+                         : V::set_int(kMagicBits);
+  const auto min_factor = Format::kHasMin ? V::mul(V::to_float(minus_sums), scale) : V::zero();
 #pragma GCC unroll 4
   for (int r = 0; r < kRows; ++r) {
-    const auto dots = V::to_float(V::template dot<Format>(w[r].codes, x.codes[0], start));
-    const auto value = Format::kHasMin ? V::fma(dots, w[r].scale, V::mul(w[r].min, min_factor))
-                                       : V::mul(dots, w[r].scale);
-    acc[r] = V::fma(value, scale, acc[r]);
+    const auto magic_and_dot = V::as_float(V::template dot<Format>(w[r].codes, x.codes[0], start));
+    acc[r] = V::fma(V::fma(magic_and_dot, w[r].scale, w[r].minus_magic), scale, acc[r]);
+    if (Format::kHasMin) acc[r] = V::fma(w[r].min, min_factor, acc[r]);
   }
 }
 
@@ -162,8 +178,8 @@ struct Tile {
 };
 
 // Which outputs are computed together: o, o + apart, o + 2 apart ... With few tokens the weights come from memory, and
-// rows far apart are as many long streams, which the hardware's prefetcher follows better than one; with many tokens the
-// outputs of neighbouring rows are stored together.
+// rows far apart are as many long streams, which the hardware's prefetcher follows better than one; with many tokens
+// the outputs of neighbouring rows are stored together.
 struct RowGroup {
   std::int64_t o, apart;
 };
@@ -262,8 +278,7 @@ void linear_blocks(const LinearArgs& args) {
       const RowGroup group = few ? RowGroup{args.begin + g, groups} : RowGroup{args.begin + g * kRows, 1};
       multiply<V, Format, kRows>(args, w, group, tile);
     }
-    for (std::int64_t o = args.begin + groups * kRows; o < args.end; ++o)
-      multiply<V, Format, 1>(args, w, {o, 1}, tile);
+    for (std::int64_t o = args.begin + groups * kRows; o < args.end; ++o) multiply<V, Format, 1>(args, w, {o, 1}, tile);
   }
 }
 
@@ -291,8 +306,8 @@ void decode_blocks(const std::byte* row, std::int64_t n, float* out) {
       for (int k = 0; k < 16; k += V::kLanes) {
         const std::byte* p = codes + 16 * g + k;
         const auto code = Format::kSigned ? V::from_i8(V::bytes(p)) : V::sub(V::from_u8(V::bytes(p)), V::set(kOffset));
-        V::store(out + begin + 16 * g + k, Format::kHasMin ? V::fma(code, scale, V::sub(V::zero(), V::set(mins[lane])))
-                                                          : V::mul(code, scale));
+        V::store(out + begin + 16 * g + k,
+                 Format::kHasMin ? V::fma(code, scale, V::sub(V::zero(), V::set(mins[lane]))) : V::mul(code, scale));
       }
     }
   }

@@ -34,8 +34,8 @@ Processor ask_processor() {
   if (!__get_cpuid(1, &a, &b, &c, &d)) return p;
   if (!(c & bit_OSXSAVE) || !(c & bit_AVX) || !(c & bit_FMA) || !(c & bit_F16C)) return p;
   const std::uint64_t saved = saved_registers();
-  constexpr std::uint64_t kYmm = 0x6;    // SSE and AVX state
-  constexpr std::uint64_t kZmm = 0xe6;   // and masks, upper halves, upper sixteen registers
+  constexpr std::uint64_t kYmm = 0x6;   // SSE and AVX state
+  constexpr std::uint64_t kZmm = 0xe6;  // and masks, upper halves, upper sixteen registers
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return p;
   p.avx2 = (saved & kYmm) == kYmm && (b & bit_AVX2);
   constexpr unsigned kWide = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
@@ -116,9 +116,15 @@ const Choice& choice() {
 
 }  // namespace
 
-const Table& table() { return *choice().chosen; }
-std::string_view selection_error() { return choice().error; }
-const Table* find_table(std::string_view name) { return choice().find(name); }
+const Table& table() {
+  return *choice().chosen;
+}
+std::string_view selection_error() {
+  return choice().error;
+}
+const Table* find_table(std::string_view name) {
+  return choice().find(name);
+}
 
 std::size_t cache_row_bytes(base::DType type, std::int64_t n) {
   FATHOM_CHECK(n >= 0);

@@ -22,14 +22,28 @@ inline std::uint32_t read32(const std::uint8_t* p) {
   return v;
 }
 
-inline __m256i bytes32(const std::uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
-inline __m128i bytes16(const std::uint8_t* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
-inline __m128i bytes8(const std::uint8_t* p) { return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)); }
+inline __m256i bytes32(const std::uint8_t* p) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+}
+inline __m128i bytes16(const std::uint8_t* p) {
+  return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+}
+inline __m128i bytes8(const std::uint8_t* p) {
+  return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+}
 
-inline __m256i low_nibbles(__m256i x) { return _mm256_and_si256(x, _mm256_set1_epi8(15)); }
-inline __m256i high_nibbles(__m256i x) { return low_nibbles(_mm256_srli_epi16(x, 4)); }
-inline __m256 half_everywhere(std::uint16_t h) { return _mm256_broadcastss_ps(_mm_cvtph_ps(_mm_cvtsi32_si128(h))); }
-inline __m256 twice(__m128 four) { return _mm256_set_m128(four, four); }
+inline __m256i low_nibbles(__m256i x) {
+  return _mm256_and_si256(x, _mm256_set1_epi8(15));
+}
+inline __m256i high_nibbles(__m256i x) {
+  return low_nibbles(_mm256_srli_epi16(x, 4));
+}
+inline __m256 half_everywhere(std::uint16_t h) {
+  return _mm256_broadcastss_ps(_mm_cvtph_ps(_mm_cvtsi32_si128(h)));
+}
+inline __m256 twice(__m128 four) {
+  return _mm256_set_m128(four, four);
+}
 
 // The fp16 at the head (or at an offset from it) of four blocks, for both halves of each.
 inline __m256 block_scales(const std::uint8_t* p, int stride) {
@@ -210,8 +224,8 @@ struct BlockFormat<Avx2, DType::kQ2_K> : Blocks256<84, 3> {
     Avx2::transpose(natural, out.codes);
     const __m128i both = bytes8(p + c % 2 * 8), nibble = _mm_set1_epi8(15);
     out.scale = _mm256_mul_ps(group_scales(_mm_and_si128(both, nibble)), half_everywhere(read16(p + 80)));
-    out.min = _mm256_mul_ps(group_scales(_mm_and_si128(_mm_srli_epi16(both, 4), nibble)),
-                            half_everywhere(read16(p + 82)));
+    out.min =
+        _mm256_mul_ps(group_scales(_mm_and_si128(_mm_srli_epi16(both, 4), nibble)), half_everywhere(read16(p + 82)));
   }
 };
 
@@ -230,7 +244,8 @@ struct BlockFormat<Avx2, DType::kQ3_K> : Blocks256<110, 7> {
     Avx2::transpose(natural, out.codes);
     const __m128i low = _mm_and_si128(_mm_srl_epi16(bytes8(p + 96), _mm_cvtsi32_si128(4 * half)), _mm_set1_epi8(15));
     const std::uint32_t upper = read32(p + 104) >> 4 * half;
-    const __m128i top = _mm_setr_epi32(static_cast<int>(upper & 0x03030303u), static_cast<int>(upper >> 2 & 0x03030303u), 0, 0);
+    const __m128i top =
+        _mm_setr_epi32(static_cast<int>(upper & 0x03030303u), static_cast<int>(upper >> 2 & 0x03030303u), 0, 0);
     const __m128i six = _mm_sub_epi8(_mm_or_si128(low, _mm_slli_epi16(top, 4)), _mm_set1_epi8(32));
     out.scale = _mm256_mul_ps(group_scales(six), half_everywhere(read16(p + 108)));
   }
@@ -288,8 +303,7 @@ struct BlockFormat<Avx2, DType::kQ6_K> : Blocks256<210, 63> {
     const __m256i a = bytes32(p + 64 * half), b = bytes32(p + 64 * half + 32), high = bytes32(p + 128 + 32 * half);
     __m256i natural[4] = {low_nibbles(a), low_nibbles(b), high_nibbles(a), high_nibbles(b)};
 #pragma GCC unroll 4
-    for (int s = 0; s < 4; ++s)
-      natural[s] = _mm256_or_si256(natural[s], _mm256_slli_epi16(pairs(high, 2 * s), 4));
+    for (int s = 0; s < 4; ++s) natural[s] = _mm256_or_si256(natural[s], _mm256_slli_epi16(pairs(high, 2 * s), 4));
     Avx2::transpose(natural, out.codes);
     out.scale = _mm256_mul_ps(group_scales(bytes8(p + 192 + 8 * half)), half_everywhere(read16(p + 208)));
   }
@@ -309,8 +323,8 @@ struct BlockFormat<Avx2, DType::kIQ4_XS> {
     Avx2::transpose(natural, out.codes);
     const __m128i low = _mm_srlv_epi32(_mm_set1_epi32(read16(p + 4 + 2 * half)), _mm_setr_epi32(0, 4, 8, 12));
     const __m128i high = _mm_srlv_epi32(_mm_set1_epi32(read16(p + 2) >> 8 * half), _mm_setr_epi32(0, 2, 4, 6));
-    const __m128i six = _mm_or_si128(_mm_and_si128(low, _mm_set1_epi32(15)),
-                                     _mm_slli_epi32(_mm_and_si128(high, _mm_set1_epi32(3)), 4));
+    const __m128i six =
+        _mm_or_si128(_mm_and_si128(low, _mm_set1_epi32(15)), _mm_slli_epi32(_mm_and_si128(high, _mm_set1_epi32(3)), 4));
     const __m128 scale = _mm_cvtepi32_ps(_mm_sub_epi32(six, _mm_set1_epi32(32)));
     out.scale = _mm256_mul_ps(twice(scale), half_everywhere(read16(p)));
   }

@@ -23,7 +23,9 @@ consteval LaneNumbers by_group(F f) {
   return n;
 }
 
-inline __m512i numbers(const LaneNumbers& n) { return _mm512_load_si512(n.at); }
+inline __m512i numbers(const LaneNumbers& n) {
+  return _mm512_load_si512(n.at);
+}
 
 constexpr LaneNumbers kBlockOfGroup = by_group([](int g) { return g / 2; });
 constexpr LaneNumbers kSecondOfPair = by_group([](int g) { return 8 + g / 2; });
@@ -44,11 +46,19 @@ inline std::uint64_t read64(const std::uint8_t* p) {
   return v;
 }
 
-inline __m512i bytes64(const std::uint8_t* p) { return _mm512_loadu_si512(p); }
-inline __m256i bytes32(const std::uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
-inline __m128i bytes16(const std::uint8_t* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
+inline __m512i bytes64(const std::uint8_t* p) {
+  return _mm512_loadu_si512(p);
+}
+inline __m256i bytes32(const std::uint8_t* p) {
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+}
+inline __m128i bytes16(const std::uint8_t* p) {
+  return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+}
 
-inline __m512i low_nibbles(__m512i x) { return _mm512_and_si512(x, _mm512_set1_epi8(15)); }
+inline __m512i low_nibbles(__m512i x) {
+  return _mm512_and_si512(x, _mm512_set1_epi8(15));
+}
 // a | (b & mask), byte by byte.
 inline __m512i or_masked(__m512i a, __m512i b, int mask) {
   return _mm512_ternarylogic_epi32(a, b, _mm512_set1_epi8(static_cast<char>(mask)), 0xf8);
@@ -108,6 +118,27 @@ inline void add_fifth_bits(__m256i words, __m512i* codes) {
   }
 }
 
+// Formats without an offset need not move high nibbles down: a lane that takes them keeps them where they are, worth 16
+// times as much, and its scale is divided by 16, both exactly. kHigh(g) says which groups those are.
+constexpr bool high_in_pair(int g) {
+  return g % 2 == 1;
+}
+constexpr bool high_in_four(int g) {
+  return g % 4 >= 2;
+}
+template <bool (*kHigh)(int)>
+struct NibblesInPlace {
+  static __m512i keep(__m512i bytes) {
+    static constexpr LaneNumbers kMask =
+        by_group([](int g) { return static_cast<std::int32_t>(kHigh(g) ? 0xf0f0f0f0u : 0x0f0f0f0fu); });
+    return _mm512_and_si512(bytes, numbers(kMask));
+  }
+  static __m512 scale(__m512 x) {
+    static constexpr LaneNumbers kFactor = by_group([](int g) { return kHigh(g) ? 0x3d800000 : 0x3f800000; });
+    return _mm512_mul_ps(x, _mm512_castsi512_ps(numbers(kFactor)));
+  }
+};
+
 template <int kBytes>
 struct Blocks32 {
   static constexpr int kBlockElements = 32, kBlockBytes = kBytes;
@@ -133,7 +164,8 @@ struct BlockFormat<Avx512, DType::kQ5_0> : Blocks32<22> {
     const std::uint8_t* p = row + c * 8 * kBlockBytes;
     spread_nibbles(four_blocks(p + 6, kBlockBytes), four_blocks(p + 6 + 4 * kBlockBytes, kBlockBytes), out.codes);
     const auto word = [p](int b) { return static_cast<int>(read32(p + b * kBlockBytes + 2)); };
-    add_fifth_bits(_mm256_setr_epi32(word(0), word(1), word(2), word(3), word(4), word(5), word(6), word(7)), out.codes);
+    add_fifth_bits(_mm256_setr_epi32(word(0), word(1), word(2), word(3), word(4), word(5), word(6), word(7)),
+                   out.codes);
     out.scale = block_scales(p, kBlockBytes);
   }
 };
@@ -157,17 +189,17 @@ struct BlockFormat<Avx512, DType::kQ4_1> : Blocks32<20> {
   static void unpack(const std::uint8_t* row, std::int64_t c, Unpacked<Avx512>& out) {
     const std::uint8_t* p = row + c * 8 * kBlockBytes;
     static constexpr LaneNumbers kIndex = by_group([](int g) { return g / 8 * 16 + g % 8 / 2 * 5; });
-    static constexpr LaneNumbers kShift = by_group([](int g) { return 4 * (g % 2); });
+    using Nibbles = NibblesInPlace<high_in_pair>;
 #pragma GCC unroll 4
     for (int k = 0; k < 4; ++k) {
       const __m512i a = bytes64(p + 4 + 4 * k), b = bytes64(p + 4 * kBlockBytes + 4 + 4 * k);
-      const __m512i dwords = _mm512_permutex2var_epi32(a, numbers(kIndex), b);
-      out.codes[k] = low_nibbles(_mm512_srlv_epi32(dwords, numbers(kShift)));
+      out.codes[k] = Nibbles::keep(_mm512_permutex2var_epi32(a, numbers(kIndex), b));
     }
     const __m256i heads = _mm256_set_epi32(31, 26, 21, 16, 15, 10, 5, 0);
-    const __m512i pairs = _mm512_permutex2var_epi32(bytes64(p), _mm512_castsi256_si512(heads),
-                                                    bytes64(p + 4 * kBlockBytes));
+    const __m512i pairs =
+        _mm512_permutex2var_epi32(bytes64(p), _mm512_castsi256_si512(heads), bytes64(p + 4 * kBlockBytes));
     scale_and_minimum(_mm512_castsi512_si256(pairs), out);
+    out.scale = Nibbles::scale(out.scale);
   }
 };
 
@@ -342,16 +374,14 @@ inline void six_bit_pairs(const std::uint8_t* p, Unpacked<Avx512>& out) {
   out.min = _mm512_permutexvar_ps(numbers(kSecondOfPair), values);
 }
 
-// 64 elements from 32 bytes, low nibbles first: group g takes dwords 8 (g / 4) + 4 (g mod 2) + k.
+// 64 elements from 32 bytes, low nibbles first: group g takes dwords 8 (g / 4) + 4 (g mod 2) + k, which hold its codes
+// among those of another group.
 inline void spread_rows_of_nibbles(const std::uint8_t* qs, __m512i* out) {
-  static constexpr LaneNumbers kShift = by_group([](int g) { return g / 2 % 2 * 4; });
-  static constexpr LaneNumbers kIndex[4] = {
-      by_group([](int g) { return g / 4 * 8 + g % 2 * 4; }), by_group([](int g) { return g / 4 * 8 + g % 2 * 4 + 1; }),
-      by_group([](int g) { return g / 4 * 8 + g % 2 * 4 + 2; }), by_group([](int g) { return g / 4 * 8 + g % 2 * 4 + 3; })};
+  static constexpr LaneNumbers kIndex = by_group([](int g) { return g / 4 * 8 + g % 2 * 4; });
   const __m512i a = bytes64(qs), b = bytes64(qs + 64);
 #pragma GCC unroll 4
   for (int k = 0; k < 4; ++k)
-    out[k] = low_nibbles(_mm512_srlv_epi32(_mm512_permutex2var_epi32(a, numbers(kIndex[k]), b), numbers(kShift)));
+    out[k] = _mm512_permutex2var_epi32(a, _mm512_add_epi32(numbers(kIndex), _mm512_set1_epi32(k)), b);
 }
 
 template <>
@@ -360,8 +390,12 @@ struct BlockFormat<Avx512, DType::kQ4_K> : Blocks256<144> {
   static constexpr bool kHasMin = true;
   static void unpack(const std::uint8_t* row, std::int64_t c, Unpacked<Avx512>& out) {
     const std::uint8_t* p = row + c * kBlockBytes;
+    using Nibbles = NibblesInPlace<high_in_four>;
     spread_rows_of_nibbles(p + 16, out.codes);
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) out.codes[k] = Nibbles::keep(out.codes[k]);
     six_bit_pairs(p, out);
+    out.scale = Nibbles::scale(out.scale);
   }
 };
 
@@ -371,7 +405,10 @@ struct BlockFormat<Avx512, DType::kQ5_K> : Blocks256<176> {
   static constexpr bool kHasMin = true;
   static void unpack(const std::uint8_t* row, std::int64_t c, Unpacked<Avx512>& out) {
     const std::uint8_t* p = row + c * kBlockBytes;
+    static constexpr LaneNumbers kShift = by_group([](int g) { return g / 2 % 2 * 4; });
     spread_rows_of_nibbles(p + 48, out.codes);
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) out.codes[k] = low_nibbles(_mm512_srlv_epi32(out.codes[k], numbers(kShift)));
     add_plane<4>(p + 16, out.codes);
     six_bit_pairs(p, out);
   }

@@ -17,7 +17,7 @@ namespace {
 using base::DType;
 using base::Tensor;
 
-constexpr std::int64_t kCacheGroup = 64;  // numbers that share a scale in an 8-bit cache row
+constexpr std::int64_t kCacheGroup = 64;   // numbers that share a scale in an 8-bit cache row
 constexpr float kSmallestScaled = 1e-30f;  // below about 4e-37, 127 / amax would overflow
 
 // Room for a decoded row, kept by each thread from call to call.

@@ -17,14 +17,28 @@ constexpr std::array<std::int8_t, 16> kUneven = {-127, -104, -83, -65, -49, -35,
                                                  1,    13,   25,  38,  53,  69,  89,  113};
 constexpr std::array<std::int8_t, 16> kTwiceE2M1 = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
-const std::uint8_t* bytes(const std::byte* p) { return reinterpret_cast<const std::uint8_t*>(p); }
+const std::uint8_t* bytes(const std::byte* p) {
+  return reinterpret_cast<const std::uint8_t*>(p);
+}
 
-std::uint16_t u16(const std::uint8_t* p) { return static_cast<std::uint16_t>(p[0] | p[1] << 8); }
-std::uint32_t u32(const std::uint8_t* p) { return u16(p) | static_cast<std::uint32_t>(u16(p + 2)) << 16; }
-float half(const std::uint8_t* p) { return base::f16_to_f32(u16(p)); }
-int low(std::uint8_t b) { return b & 15; }
-int high(std::uint8_t b) { return b >> 4; }
-int bit(std::uint32_t word, int i) { return static_cast<int>(word >> i & 1u); }
+std::uint16_t u16(const std::uint8_t* p) {
+  return static_cast<std::uint16_t>(p[0] | p[1] << 8);
+}
+std::uint32_t u32(const std::uint8_t* p) {
+  return u16(p) | static_cast<std::uint32_t>(u16(p + 2)) << 16;
+}
+float half(const std::uint8_t* p) {
+  return base::f16_to_f32(u16(p));
+}
+int low(std::uint8_t b) {
+  return b & 15;
+}
+int high(std::uint8_t b) {
+  return b >> 4;
+}
+int bit(std::uint32_t word, int i) {
+  return static_cast<int>(word >> i & 1u);
+}
 
 // Calls block(bytes, out) for each block of a row.
 template <int kElements, int kBytes, class Block>

@@ -1,5 +1,5 @@
-// The tables behind table.h, for dispatch.cpp alone. Each is a constant filled at compile time in the one object that is
-// built with its instruction set's flags; nothing else of such an object is visible outside it.
+// The tables behind table.h, for dispatch.cpp alone. Each is a constant filled at compile time in the one object that
+// is built with its instruction set's flags; nothing else of such an object is visible outside it.
 #pragma once
 
 #include "kernels/table.h"

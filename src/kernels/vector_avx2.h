@@ -18,10 +18,10 @@ struct Avx2 {
   using F = __m256;
   using I = __m256i;
   static constexpr int kLanes = 8;
-  static constexpr int kHeads = 2;         // attention: heads x 4 accumulators, 4 rows and a query: 13 of 16 registers
-  static constexpr int kProductRows = 4;   // fp32 products: rows x kProductTokens accumulators
+  static constexpr int kHeads = 2;        // attention: heads x 4 accumulators, 4 rows and a query: 13 of 16 registers
+  static constexpr int kProductRows = 4;  // fp32 products: rows x kProductTokens accumulators
   static constexpr int kProductTokens = 3;
-  static constexpr int kBlockRows = 2;     // products of block formats: rows unpacked at once, four registers each
+  static constexpr int kBlockRows = 2;  // products of block formats: rows unpacked at once, four registers each
 
   static I first(std::int64_t n) { return _mm256_loadu_si256(reinterpret_cast<const I*>(kFirstLanes + 8 - n)); }
 
@@ -135,6 +135,9 @@ struct Avx2 {
   // What block_products.h needs. Lane 4h + s of a chunk belongs to group 2s + h of 16 elements.
   static constexpr int lane_of_group(int g) { return g % 2 * 4 + g / 2; }
   static I zero_int() { return _mm256_setzero_si256(); }
+  static I set_int(std::int32_t x) { return _mm256_set1_epi32(x); }
+  static I add_int(I a, I b) { return _mm256_add_epi32(a, b); }
+  static F as_float(I x) { return _mm256_castsi256_ps(x); }
   static I load_int(const std::int32_t* p) { return _mm256_loadu_si256(reinterpret_cast<const I*>(p)); }
   static F to_float(I x) { return _mm256_cvtepi32_ps(x); }
   template <int kBits>

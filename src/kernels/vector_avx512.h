@@ -15,10 +15,10 @@ struct Avx512 {
   using F = __m512;
   using I = __m512i;
   static constexpr int kLanes = 16;
-  static constexpr int kHeads = 6;         // attention: heads x 4 accumulators, 4 rows and a query: 29 of 32 registers
-  static constexpr int kProductRows = 8;   // fp32 products: rows x kProductTokens accumulators
+  static constexpr int kHeads = 6;        // attention: heads x 4 accumulators, 4 rows and a query: 29 of 32 registers
+  static constexpr int kProductRows = 8;  // fp32 products: rows x kProductTokens accumulators
   static constexpr int kProductTokens = 3;
-  static constexpr int kBlockRows = 4;     // products of block formats: rows unpacked at once, four registers each
+  static constexpr int kBlockRows = 4;  // products of block formats: rows unpacked at once, four registers each
 
   static __mmask16 first(std::int64_t n) { return static_cast<__mmask16>((1u << n) - 1); }
 
@@ -93,6 +93,9 @@ struct Avx512 {
   // What block_products.h needs. Lane 4j + i of a chunk belongs to group 4i + j of 16 elements.
   static constexpr int lane_of_group(int g) { return g % 4 * 4 + g / 4; }
   static I zero_int() { return _mm512_setzero_si512(); }
+  static I set_int(std::int32_t x) { return _mm512_set1_epi32(x); }
+  static I add_int(I a, I b) { return _mm512_add_epi32(a, b); }
+  static F as_float(I x) { return _mm512_castsi512_ps(x); }
   static I load_int(const std::int32_t* p) { return _mm512_loadu_si512(p); }
   static F to_float(I x) { return _mm512_cvtepi32_ps(x); }
   template <int kBits>

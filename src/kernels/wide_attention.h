@@ -1,6 +1,6 @@
 // Softmax attention of one token for any vector V of fp32 lanes. All scores first, then the softmax, then the weighted
-// sum of values; both passes go over positions in blocks whose rows stay in the cache while all heads read them. A head's
-// numbers do not depend on which heads share the call.
+// sum of values; both passes go over positions in blocks whose rows stay in the cache while all heads read them. A
+// head's numbers do not depend on which heads share the call.
 #pragma once
 
 #include <immintrin.h>
@@ -107,8 +107,8 @@ void add_values(const AttentionArgs& args, std::int64_t head, const PositionBloc
   for (int h = 0; h < kHeads; ++h)
 #pragma GCC unroll 4
     for (int k = 0; k < kVectors; ++k)
-      acc[h][k] = kVectors == 1 ? V::load_first(out + h * args.out_ld, m)
-                                : V::load(out + h * args.out_ld + k * V::kLanes);
+      acc[h][k] =
+          kVectors == 1 ? V::load_first(out + h * args.out_ld, m) : V::load(out + h * args.out_ld + k * V::kLanes);
   for (std::int64_t s = 0; s < block.count; ++s) {
     const std::byte* row = block.rows[s];
 #pragma GCC unroll 4
@@ -173,8 +173,7 @@ struct ValueBlock {
     std::int64_t i = 0;
     for (; i + 4 * V::kLanes <= n; i += 4 * V::kLanes)
       add_values<V, Cache, kHeads, 4>(args, head, block, row_n, i, 0, p);
-    for (; i < n; i += V::kLanes)
-      add_values<V, Cache, kHeads, 1>(args, head, block, row_n, i, lanes_left<V>(n - i), p);
+    for (; i < n; i += V::kLanes) add_values<V, Cache, kHeads, 1>(args, head, block, row_n, i, lanes_left<V>(n - i), p);
   }
 };
 

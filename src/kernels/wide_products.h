@@ -35,29 +35,47 @@ struct BlockSize {
 // base::info's numbers for the types a weight may have, as a switch so that no other object's inline code is needed.
 inline BlockSize block_size(base::DType type) {
   switch (type) {
-    case base::DType::kF32: return {1, 4};
+    case base::DType::kF32:
+      return {1, 4};
     case base::DType::kF16:
-    case base::DType::kBF16: return {1, 2};
-    case base::DType::kF8E4M3: return {1, 1};
+    case base::DType::kBF16:
+      return {1, 2};
+    case base::DType::kF8E4M3:
+      return {1, 1};
     case base::DType::kQ4_0:
-    case base::DType::kIQ4_NL: return {32, 18};
-    case base::DType::kQ4_1: return {32, 20};
-    case base::DType::kQ5_0: return {32, 22};
-    case base::DType::kQ5_1: return {32, 24};
-    case base::DType::kQ8_0: return {32, 34};
-    case base::DType::kMXFP4: return {32, 17};
-    case base::DType::kQ2_K: return {256, 84};
-    case base::DType::kQ3_K: return {256, 110};
-    case base::DType::kQ4_K: return {256, 144};
-    case base::DType::kQ5_K: return {256, 176};
-    case base::DType::kQ6_K: return {256, 210};
-    case base::DType::kIQ4_XS: return {256, 136};
-    default: return {1, 0};
+    case base::DType::kIQ4_NL:
+      return {32, 18};
+    case base::DType::kQ4_1:
+      return {32, 20};
+    case base::DType::kQ5_0:
+      return {32, 22};
+    case base::DType::kQ5_1:
+      return {32, 24};
+    case base::DType::kQ8_0:
+      return {32, 34};
+    case base::DType::kMXFP4:
+      return {32, 17};
+    case base::DType::kQ2_K:
+      return {256, 84};
+    case base::DType::kQ3_K:
+      return {256, 110};
+    case base::DType::kQ4_K:
+      return {256, 144};
+    case base::DType::kQ5_K:
+      return {256, 176};
+    case base::DType::kQ6_K:
+      return {256, 210};
+    case base::DType::kIQ4_XS:
+      return {256, 136};
+    default:
+      return {1, 0};
   }
 }
 
 // The array inside Tensor::shape, whose operator[] is an inline function of the library.
-inline const std::int64_t* dims(const base::Tensor& t) { return reinterpret_cast<const std::int64_t*>(&t.shape); }
+inline const std::int64_t* dims(const base::Tensor& t) {
+  return reinterpret_cast<const std::int64_t*>(&t.shape);
+}
 
 inline WeightView view(const base::Tensor& t, Decode decode) {
   const BlockSize block = block_size(t.dtype);
@@ -167,8 +185,8 @@ void multiply_rows(const LinearArgs& args, const WeightView& w, std::int64_t o, 
     }
     for (std::int64_t t = 0; t < tokens; t += V::kProductTokens) {
       const float* x[V::kProductTokens];
-      for (std::int64_t k = 0; k < V::kProductTokens && t + k < tokens; ++k) {
-        const std::int64_t token = first + t + k;
+      for (std::int64_t k = 0; k < V::kProductTokens; ++k) {
+        const std::int64_t token = first + (t + k < tokens ? t + k : t);
         x[k] = args.in.x + (args.gather ? args.gather[token] : token) * args.in.ld + i;
       }
       if (tokens - t >= V::kProductTokens) {
@@ -186,7 +204,8 @@ void multiply_rows(const LinearArgs& args, const WeightView& w, std::int64_t o, 
 }
 
 // kTokens tokens times V::kProductRows rows of a plain type, straight from memory: the same sums in the same order as
-// multiply_rows, for so few tokens that decoded rows are not worth keeping. The rows lie far apart, as many long streams.
+// multiply_rows, for so few tokens that decoded rows are not worth keeping. The rows lie far apart, as many long
+// streams.
 template <class V, class Row, int kTokens>
 void multiply_plain(const LinearArgs& args, const WeightView& w, std::int64_t o, std::int64_t apart) {
   constexpr int kRows = V::kProductRows;

@@ -56,7 +56,8 @@ struct Case {
   std::vector<float> scratch;
 
   Case(const Shape& s, DType type, std::mt19937& random)
-      : shape(s), keys(type, s.positions, s.page_tokens, s.width, random),
+      : shape(s),
+        keys(type, s.positions, s.page_tokens, s.width, random),
         values(type, s.positions, s.page_tokens, s.value_width, random),
         q(guarded_floats(static_cast<std::size_t>(s.heads * s.width))),
         out(guarded_floats(static_cast<std::size_t>(s.heads * s.value_width))),
@@ -65,12 +66,22 @@ struct Case {
   }
 
   AttentionArgs args(DType type) {
-    return {.heads = shape.heads, .q = q.floats(), .q_ld = shape.width, .width = shape.width,
-            .value_width = shape.value_width, .type = type, .key_pages = keys.pages.data(),
-            .value_pages = shape.latent ? keys.pages.data() : values.pages.data(), .key_stride = keys.stride,
-            .value_stride = shape.latent ? keys.stride : values.stride, .page_tokens = shape.page_tokens,
-            .positions = shape.positions, .scale = 1.0f / std::sqrt(static_cast<float>(shape.width)),
-            .out = out.floats(), .out_ld = shape.value_width, .scratch = scratch.data()};
+    return {.heads = shape.heads,
+            .q = q.floats(),
+            .q_ld = shape.width,
+            .width = shape.width,
+            .value_width = shape.value_width,
+            .type = type,
+            .key_pages = keys.pages.data(),
+            .value_pages = shape.latent ? keys.pages.data() : values.pages.data(),
+            .key_stride = keys.stride,
+            .value_stride = shape.latent ? keys.stride : values.stride,
+            .page_tokens = shape.page_tokens,
+            .positions = shape.positions,
+            .scale = 1.0f / std::sqrt(static_cast<float>(shape.width)),
+            .out = out.floats(),
+            .out_ld = shape.value_width,
+            .scratch = scratch.data()};
   }
 
   // Scores in doubles; their errors in fp32 are at most (width / 8 + 8) eps times the sum of magnitudes and change a
@@ -115,9 +126,10 @@ struct Case {
 };
 
 const Shape kShapes[] = {
-    {1, 64, 64, 1, 16, false},   {3, 64, 64, 37, 16, false},  {6, 128, 128, 100, 64, false}, {7, 128, 128, 33, 32, false},
-    {9, 192, 128, 40, 8, false}, {16, 576, 512, 70, 64, true}, {2, 65, 33, 50, 7, false},    {5, 17, 1, 18, 1, false},
-    {1, 1, 3, 9, 4, false},      {13, 100, 90, 21, 16, true},  {4, 80, 80, 300, 64, false},
+    {1, 64, 64, 1, 16, false},    {3, 64, 64, 37, 16, false},  {6, 128, 128, 100, 64, false},
+    {7, 128, 128, 33, 32, false}, {9, 192, 128, 40, 8, false}, {16, 576, 512, 70, 64, true},
+    {2, 65, 33, 50, 7, false},    {5, 17, 1, 18, 1, false},    {1, 1, 3, 9, 4, false},
+    {13, 100, 90, 21, 16, true},  {4, 80, 80, 300, 64, false},
 };
 
 TEST_P(Attention, WeighsValuesByTheSoftmaxOfScores) {
@@ -168,7 +180,8 @@ TEST_P(Attention, SharpScoresPickOnePosition) {
     for (std::int64_t s = 0; s < 70; ++s) {
       double score = 0;
       for (std::int64_t i = 0; i < 64; ++i)
-        score += static_cast<double>(args.q[h * 64 + i]) * static_cast<double>(c.keys.rows[static_cast<std::size_t>(s * 64 + i)]);
+        score += static_cast<double>(args.q[h * 64 + i]) *
+                 static_cast<double>(c.keys.rows[static_cast<std::size_t>(s * 64 + i)]);
       if (score > top) {
         top = score;
         best = s;

@@ -14,7 +14,7 @@ namespace {
 
 const char* const kNames[] = {"scalar", "avx2", "avx512"};
 
-constexpr int kReported = 10;      // an error that names the tables of this machine was reported
+constexpr int kReported = 10;  // an error that names the tables of this machine was reported
 const char* const kAsked = "FATHOM_TEST_REPORT_CHOICE";
 
 // What this process chose, as an exit status.

@@ -33,7 +33,8 @@ TEST_P(Formats, BlocksDecodeToTheRoundedValue) {
   std::mt19937 random(7);
   for (const DType type : block_types()) {
     const auto block = static_cast<std::int64_t>(base::info(type).block_elems);
-    for (const std::int64_t blocks : {1, 3, 8, 13}) expect_decodes(*table_, random_weights(type, 9, block * blocks, random));
+    for (const std::int64_t blocks : {1, 3, 8, 13})
+      expect_decodes(*table_, random_weights(type, 9, block * blocks, random));
   }
 }
 
@@ -49,13 +50,16 @@ TEST_P(Formats, BlockScalesOfEightBitFloatsApply) {
   std::mt19937 random(9);
   for (const std::int64_t n : {1, 100, 128, 129, 300}) expect_decodes(*table_, scaled_weights(140, n, 128, random));
   expect_decodes(*table_, scaled_weights(20, 100, 16, random));
+  expect_decodes(*table_, scaled_weights(100, 200, 128, random, 77));
 }
 
 TEST_P(Formats, EveryEightBitAndSixteenBitFloatDecodes) {
   std::vector<std::uint16_t> all(65536);
   for (std::size_t i = 0; i < all.size(); ++i) all[i] = static_cast<std::uint16_t>(i);
   std::vector<float> out(all.size());
-  const auto same = [](float a, float b) { return std::memcmp(&a, &b, sizeof a) == 0 || (std::isnan(a) && std::isnan(b)); };
+  const auto same = [](float a, float b) {
+    return std::memcmp(&a, &b, sizeof a) == 0 || (std::isnan(a) && std::isnan(b));
+  };
   for (const DType type : {DType::kF16, DType::kBF16}) {
     table_->decode[static_cast<std::size_t>(type)](reinterpret_cast<const std::byte*>(all.data()), 65536, out.data());
     for (std::size_t i = 0; i < all.size(); ++i) {
@@ -65,7 +69,8 @@ TEST_P(Formats, EveryEightBitAndSixteenBitFloatDecodes) {
   }
   std::vector<std::uint8_t> bytes(256);
   for (std::size_t i = 0; i < 256; ++i) bytes[i] = static_cast<std::uint8_t>(i);
-  table_->decode[static_cast<std::size_t>(DType::kF8E4M3)](reinterpret_cast<const std::byte*>(bytes.data()), 256, out.data());
+  table_->decode[static_cast<std::size_t>(DType::kF8E4M3)](reinterpret_cast<const std::byte*>(bytes.data()), 256,
+                                                           out.data());
   for (int i = 0; i < 256; ++i)
     ASSERT_TRUE(same(out[static_cast<std::size_t>(i)], static_cast<float>(e4m3_value(i)))) << i;
 }

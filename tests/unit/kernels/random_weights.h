@@ -21,8 +21,8 @@ namespace fathom::kernels::test {
 using base::DType;
 
 inline const std::vector<DType>& block_types() {
-  static const std::vector<DType> types = {DType::kQ4_0, DType::kQ4_1, DType::kQ5_0, DType::kQ5_1,   DType::kQ8_0,
-                                           DType::kQ2_K, DType::kQ3_K, DType::kQ4_K, DType::kQ5_K,   DType::kQ6_K,
+  static const std::vector<DType> types = {DType::kQ4_0,   DType::kQ4_1,   DType::kQ5_0, DType::kQ5_1, DType::kQ8_0,
+                                           DType::kQ2_K,   DType::kQ3_K,   DType::kQ4_K, DType::kQ5_K, DType::kQ6_K,
                                            DType::kIQ4_NL, DType::kIQ4_XS, DType::kMXFP4};
   return types;
 }
@@ -32,7 +32,9 @@ inline const std::vector<DType>& plain_types() {
   return types;
 }
 
-inline std::string name_of(DType type) { return std::string(base::info(type).name); }
+inline std::string name_of(DType type) {
+  return std::string(base::info(type).name);
+}
 
 // Bytes whose last one lies just below an inaccessible page.
 class GuardedBytes {
@@ -71,7 +73,9 @@ class GuardedBytes {
   std::size_t mapped_ = 0, size_ = 0;
 };
 
-inline GuardedBytes guarded_floats(std::size_t n) { return GuardedBytes(n * sizeof(float)); }
+inline GuardedBytes guarded_floats(std::size_t n) {
+  return GuardedBytes(n * sizeof(float));
+}
 
 // Standard normal numbers, some of them zero.
 inline void fill_normal(float* x, std::size_t n, std::mt19937& random) {
@@ -86,15 +90,21 @@ inline std::vector<std::size_t> half_fields(DType type) {
     case DType::kQ5_0:
     case DType::kQ8_0:
     case DType::kIQ4_NL:
-    case DType::kIQ4_XS: return {0};
+    case DType::kIQ4_XS:
+      return {0};
     case DType::kQ4_1:
     case DType::kQ5_1:
     case DType::kQ4_K:
-    case DType::kQ5_K: return {0, 2};
-    case DType::kQ2_K: return {80, 82};
-    case DType::kQ3_K: return {108};
-    case DType::kQ6_K: return {208};
-    default: return {};
+    case DType::kQ5_K:
+      return {0, 2};
+    case DType::kQ2_K:
+      return {80, 82};
+    case DType::kQ3_K:
+      return {108};
+    case DType::kQ6_K:
+      return {208};
+    default:
+      return {};
   }
 }
 
@@ -135,10 +145,12 @@ inline Weights random_weights(DType type, std::int64_t rows, std::int64_t cols, 
   return w;
 }
 
-// An FP8 weight with block scales.
-inline Weights scaled_weights(std::int64_t rows, std::int64_t cols, std::int32_t block, std::mt19937& random) {
+// An FP8 weight with block scales, whose first row is row `inside` of its block.
+inline Weights scaled_weights(std::int64_t rows, std::int64_t cols, std::int32_t block, std::mt19937& random,
+                              std::int32_t inside = 0) {
   Weights w = random_weights(DType::kF8E4M3, rows, cols, random);
-  w.scale.resize(static_cast<std::size_t>((rows + block - 1) / block * ((cols + block - 1) / block)));
+  w.tensor.scale_row = inside;
+  w.scale.resize(static_cast<std::size_t>((rows + inside + block - 1) / block * ((cols + block - 1) / block)));
   for (float& s : w.scale) s = 0.001f * static_cast<float>(1 + random() % 1000);
   w.tensor.scale = w.scale.data();
   w.tensor.scale_block = block;
@@ -168,7 +180,9 @@ inline int bits_at(const std::uint8_t* p, int bit, int width) {
 }
 
 // The nibble of element i of a 32-block: byte i mod 16, upper half from element 16 on.
-inline int split_nibble(const std::uint8_t* qs, int i) { return bits_at(qs + i % 16, i / 16 * 4, 4); }
+inline int split_nibble(const std::uint8_t* qs, int i) {
+  return bits_at(qs + i % 16, i / 16 * 4, 4);
+}
 
 // 6-bit scale (which = 0) or minimum (which = 1) of sub-block j in the 12 bytes of Q4_K and Q5_K.
 inline int folded_six_bits(const std::uint8_t* b, int j, int which) {
@@ -181,17 +195,22 @@ inline double block_element(DType type, const std::uint8_t* b, int i) {
   static constexpr int kE2M1Twice[8] = {0, 1, 2, 3, 4, 6, 8, 12};
   const int half = i / 128, in_half = i % 128, pair = in_half / 32, l = i % 32, group = i / 16, sub = i / 32;
   switch (type) {
-    case DType::kQ4_0: return half_value(b) * (split_nibble(b + 2, i) - 8);
-    case DType::kQ4_1: return half_value(b) * split_nibble(b + 4, i) + half_value(b + 2);
-    case DType::kQ5_0: return half_value(b) * (split_nibble(b + 6, i) + 16 * bits_at(b + 2, i, 1) - 16);
+    case DType::kQ4_0:
+      return half_value(b) * (split_nibble(b + 2, i) - 8);
+    case DType::kQ4_1:
+      return half_value(b) * split_nibble(b + 4, i) + half_value(b + 2);
+    case DType::kQ5_0:
+      return half_value(b) * (split_nibble(b + 6, i) + 16 * bits_at(b + 2, i, 1) - 16);
     case DType::kQ5_1:
       return half_value(b) * (split_nibble(b + 8, i) + 16 * bits_at(b + 4, i, 1)) + half_value(b + 2);
-    case DType::kQ8_0: return half_value(b) * (b[2 + i] < 128 ? b[2 + i] : b[2 + i] - 256);
+    case DType::kQ8_0:
+      return half_value(b) * (b[2 + i] < 128 ? b[2 + i] : b[2 + i] - 256);
     case DType::kQ2_K:
       return half_value(b + 80) * bits_at(b + group, 0, 4) * bits_at(b + 16 + 32 * half + l, 2 * pair, 2) -
              half_value(b + 82) * bits_at(b + group, 4, 4);
     case DType::kQ3_K: {
-      const int low = bits_at(b + 96 + group % 8, group / 8 * 4, 4), high = bits_at(b + 104 + group % 4, group / 4 * 2, 2);
+      const int low = bits_at(b + 96 + group % 8, group / 8 * 4, 4),
+                high = bits_at(b + 104 + group % 4, group / 4 * 2, 2);
       const int code = bits_at(b + 32 + 32 * half + l, 2 * pair, 2) - 4 + 4 * bits_at(b + l, sub, 1);
       return half_value(b + 108) * (low + 16 * high - 32) * code;
     }
@@ -208,7 +227,8 @@ inline double block_element(DType type, const std::uint8_t* b, int i) {
       const int scale = b[192 + group] < 128 ? b[192 + group] : b[192 + group] - 256;
       return half_value(b + 208) * scale * code;
     }
-    case DType::kIQ4_NL: return half_value(b) * kSteps[split_nibble(b + 2, i)];
+    case DType::kIQ4_NL:
+      return half_value(b) * kSteps[split_nibble(b + 2, i)];
     case DType::kIQ4_XS: {
       const int scale = bits_at(b + 4, 4 * sub, 4) + 16 * bits_at(b + 2, 2 * sub, 2) - 32;
       return half_value(b) * scale * kSteps[split_nibble(b + 8 + 16 * sub, l)];
@@ -217,7 +237,8 @@ inline double block_element(DType type, const std::uint8_t* b, int i) {
       const int code = split_nibble(b + 1, i);
       return std::ldexp(code < 8 ? kE2M1Twice[code] : -kE2M1Twice[code - 8], b[0] - 128);
     }
-    default: return std::nan("");
+    default:
+      return std::nan("");
   }
 }
 
@@ -229,8 +250,11 @@ inline double element(const base::Tensor& w, std::int64_t r, std::int64_t i) {
   const auto* b = reinterpret_cast<const std::uint8_t*>(w.data) + block * info.block_bytes;
   float f;
   switch (w.dtype) {
-    case DType::kF32: std::memcpy(&f, b, sizeof f); return static_cast<double>(f);
-    case DType::kF16: return half_value(b);
+    case DType::kF32:
+      std::memcpy(&f, b, sizeof f);
+      return static_cast<double>(f);
+    case DType::kF16:
+      return half_value(b);
     case DType::kBF16: {
       const std::uint8_t wide[4] = {0, 0, b[0], b[1]};
       std::memcpy(&f, wide, sizeof f);
@@ -239,9 +263,11 @@ inline double element(const base::Tensor& w, std::int64_t r, std::int64_t i) {
     case DType::kF8E4M3: {
       if (!w.scale) return e4m3_value(b[0]);
       const std::int64_t across = (w.dim(1) + w.scale_block - 1) / w.scale_block;
-      return e4m3_value(b[0]) * static_cast<double>(w.scale[r / w.scale_block * across + i / w.scale_block]);
+      const std::int64_t down = (r + w.scale_row) / w.scale_block;
+      return e4m3_value(b[0]) * static_cast<double>(w.scale[down * across + i / w.scale_block]);
     }
-    default: return block_element(w.dtype, b, static_cast<int>(i % per_block));
+    default:
+      return block_element(w.dtype, b, static_cast<int>(i % per_block));
   }
 }
 

@@ -102,8 +102,14 @@ TEST_P(Rows, FloatRowsOfTheCacheRoundToNearestEven) {
   for (const std::int64_t n : kWidths) {
     const GuardedBytes x = normal(n), back = guarded_floats(static_cast<std::size_t>(n));
     if (n > 8) {
-      const float strange[] = {std::nanf(""), HUGE_VALF, -HUGE_VALF, 3.4e38f, 1e-40f, -0.0f,
-                               std::bit_cast<float>(0x3f808000u), std::bit_cast<float>(0x3f818000u)};
+      const float strange[] = {std::nanf(""),
+                               HUGE_VALF,
+                               -HUGE_VALF,
+                               3.4e38f,
+                               1e-40f,
+                               -0.0f,
+                               std::bit_cast<float>(0x3f808000u),
+                               std::bit_cast<float>(0x3f818000u)};
       std::copy(std::begin(strange), std::end(strange), x.floats());
     }
     for (const DType type : {DType::kF32, DType::kBF16}) {
@@ -111,7 +117,8 @@ TEST_P(Rows, FloatRowsOfTheCacheRoundToNearestEven) {
       table_->store_row(x.floats(), n, type, row.data());
       table_->load_row(row.data(), n, type, back.floats());
       for (std::int64_t i = 0; i < n; ++i) {
-        const float expected = type == DType::kF32 ? x.floats()[i] : base::bf16_to_f32(base::f32_to_bf16(x.floats()[i]));
+        const float expected =
+            type == DType::kF32 ? x.floats()[i] : base::bf16_to_f32(base::f32_to_bf16(x.floats()[i]));
         if (std::isnan(expected)) {
           ASSERT_TRUE(std::isnan(back.floats()[i])) << i;
         } else {
