@@ -39,8 +39,8 @@ class ProgressLine {
     const double seconds = std::chrono::duration<double>(now - start_).count();
     const auto left = static_cast<long>(done > 0 ? seconds / done - seconds : 0);
     const auto rate = static_cast<std::uint64_t>(static_cast<double>(p.written) / std::max(seconds, 1e-3));
-    fmt::print(stderr, "\r{:3.0f} %  {}/{} {} {}  {}/s  {}:{:02} left\x1b[K", 100 * done, p.index + 1, p.count, p.tensor,
-               base::info(p.type).name, files::size_text(rate), left / 60, left % 60);
+    fmt::print(stderr, "\r{:3.0f} %  {}/{} {} {}  {}/s  {}:{:02} left\x1b[K", 100 * done, p.index + 1, p.count,
+               p.tensor, base::info(p.type).name, files::size_text(rate), left / 60, left % 60);
     std::fflush(stderr);
   }
 
@@ -57,7 +57,8 @@ Status check_names(const std::string& in, const std::string& out) {
   if (!out.ends_with(".gguf")) return fail("{}: expected a name that ends in .gguf", out);
   if (fs::is_directory(out, error)) return fail("{}: is a directory, expected the name of a file to write", out);
   const fs::path folder = fs::path(out).parent_path();
-  if (!folder.empty() && !fs::is_directory(folder, error)) return fail("{}: there is no directory {}", out, folder.string());
+  if (!folder.empty() && !fs::is_directory(folder, error))
+    return fail("{}: there is no directory {}", out, folder.string());
   if (fs::equivalent(in, out, error)) return fail("{}: is the file that is read; write to another name", out);
   // Parts of one model differ in "-00001-of-00007.gguf" alone.
   constexpr std::size_t kNumber = 5, kEnd = 14;  // of "-of-00007.gguf"
@@ -76,7 +77,8 @@ Status check_names(const std::string& in, const std::string& out) {
 Status heed(Signals& signals) {
   while (const auto signal = signals.next()) {
     if (*signal == Signals::Kind::kSuspend) suspend();
-    if (*signal == Signals::Kind::kInterrupt || *signal == Signals::Kind::kEnd) return fail("stopped; nothing was written");
+    if (*signal == Signals::Kind::kInterrupt || *signal == Signals::Kind::kEnd)
+      return fail("stopped; nothing was written");
   }
   return {};
 }

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <limits>
+#include <cstring>
 #include <vector>
 
 #include "kernels/table.h"
@@ -26,7 +26,12 @@ constexpr std::int64_t kGrainNumbers = std::int64_t{1} << 14;
 class Conversion {
  public:
   Conversion(const ConvertPlan& plan, const std::string& source, base::ThreadPool& pool, ConvertReport report)
-      : plan_(plan), source_(source), pool_(pool), report_(report), table_(kernels::table()), row_(static_cast<std::size_t>(pool.threads())) {
+      : plan_(plan),
+        source_(source),
+        pool_(pool),
+        report_(report),
+        table_(kernels::table()),
+        row_(static_cast<std::size_t>(pool.threads())) {
     progress_ = {.count = plan.tensors.size(), .bytes = plan.writer.file_bytes()};
   }
 
@@ -44,12 +49,14 @@ class Conversion {
 
  private:
   static Tensor vector_of(const std::vector<float>& values) {
-    return {.dtype = DType::kF32, .rank = 2, .shape = {1, static_cast<std::int64_t>(values.size())},
+    return {.dtype = DType::kF32,
+            .rank = 2,
+            .shape = {1, static_cast<std::int64_t>(values.size())},
             .data = reinterpret_cast<const std::byte*>(values.data())};
   }
 
   Result<void> write_part(const ConvertedTensor& t, const Tensor& part, GgufWriter::Sink sink) {
-    if (part.dtype == t.type && t.order.group == 0) return copy(part, sink);
+    if (!can_quantize(t.type)) return copy(part, sink);  // whole numbers, which are no weights
     if (table_.decode[static_cast<std::size_t>(part.dtype)] == nullptr)
       return fail("{}: tensor {} is of type {}, which cannot be read", source_, t.name, base::info(part.dtype).name);
     return write_rows(t, part, sink);
@@ -71,7 +78,8 @@ class Conversion {
     turned_.resize(static_cast<std::size_t>(rows * cols));
     for (std::int64_t r = 0; r < rows; ++r) {
       kernels::dequantize_row(table_, part, r, line.data());
-      for (std::int64_t c = 0; c < cols; ++c) turned_[static_cast<std::size_t>(c * rows + r)] = line[static_cast<std::size_t>(c)];
+      for (std::int64_t c = 0; c < cols; ++c)
+        turned_[static_cast<std::size_t>(c * rows + r)] = line[static_cast<std::size_t>(c)];
     }
     Tensor turned = vector_of(turned_);
     turned.shape = {cols, rows};
@@ -82,32 +90,39 @@ class Conversion {
     const std::int64_t cols = part.cols(), step = std::max<std::int64_t>(1, kPieceNumbers / cols);
     const std::size_t stride = base::row_bytes(t.type, static_cast<std::size_t>(cols));
     for (auto& row : row_) row.resize(static_cast<std::size_t>(cols));
+    // Numbers that stay in their type need only be numbers.
+    const float limit = largest_magnitude(part.dtype == t.type ? DType::kF32 : t.type);
     std::atomic<std::int64_t> wrong{-1};
     for (std::int64_t first = 0; first < part.rows(); first += step) {
       const std::int64_t rows = std::min(step, part.rows() - first);
       piece_.resize(static_cast<std::size_t>(rows) * stride);
-      pool_.loop(rows, std::max<std::int64_t>(1, kGrainNumbers / cols), [&](std::int64_t begin, std::int64_t end, int thread) {
-        float* row = row_[static_cast<std::size_t>(thread)].data();
-        for (std::int64_t r = begin; r < end; ++r) {
-          kernels::dequantize_row(table_, part, t.order.source(first + r), row);
-          if (!holds(t.type, row, cols)) {
-            wrong = first + r;
-            return;
-          }
-          quantize_row(t.type, row, cols, piece_.data() + static_cast<std::size_t>(r) * stride);
-        }
-      });
+      pool_.loop(rows, std::max<std::int64_t>(1, kGrainNumbers / cols),
+                 [&](std::int64_t begin, std::int64_t end, int thread) {
+                   float* row = row_[static_cast<std::size_t>(thread)].data();
+                   for (std::int64_t r = begin; r < end; ++r) {
+                     kernels::dequantize_row(table_, part, t.order.source(first + r), row);
+                     if (!holds(limit, row, cols)) {
+                       wrong = first + r;
+                       return;
+                     }
+                     std::byte* to = piece_.data() + static_cast<std::size_t>(r) * stride;
+                     if (part.dtype == t.type) {
+                       std::memcpy(to, part.row(t.order.source(first + r)), stride);
+                     } else {
+                       quantize_row(t.type, row, cols, to);
+                     }
+                   }
+                 });
       if (wrong >= 0) return refuse(t, part, wrong);
       if (auto r = give({piece_.data(), piece_.size()}, sink); !r) return r;
     }
     return {};
   }
 
-  // Whether every number is finite and within what the type can hold.
-  static bool holds(DType type, const float* row, std::int64_t n) {
-    const float most = largest_magnitude(type);
+  // False for a NaN too.
+  static bool holds(float limit, const float* row, std::int64_t n) {
     bool all = true;
-    for (std::int64_t i = 0; i < n; ++i) all &= std::abs(row[i]) <= most;
+    for (std::int64_t i = 0; i < n; ++i) all &= std::abs(row[i]) <= limit;
     return all;
   }
 
@@ -116,7 +131,8 @@ class Conversion {
     kernels::dequantize_row(table_, part, t.order.source(row), numbers);
     for (std::int64_t c = 0; c < part.cols(); ++c) {
       if (std::isfinite(numbers[c]) && std::abs(numbers[c]) <= largest_magnitude(t.type)) continue;
-      return fail("{}: tensor {}: row {} holds {}, which {} cannot hold{}", source_, t.name, row, numbers[c], base::info(t.type).name,
+      return fail("{}: tensor {}: row {} holds {}, which {} cannot hold{}", source_, t.name, row, numbers[c],
+                  base::info(t.type).name,
                   std::isfinite(numbers[c]) ? " (bf16 and f32 can)" : ": the source is damaged");
     }
     return fail("{}: tensor {}: row {} cannot be held by {}", source_, t.name, row, base::info(t.type).name);

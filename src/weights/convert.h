@@ -1,5 +1,5 @@
-// The files of one model, safetensors or GGUF, to one GGUF file of a given type. A tensor is read, quantised and written
-// before the next, some rows at a time; the file appears under its name only when it is whole.
+// The files of one model, safetensors or GGUF, to one GGUF file of a given type. A tensor is read, quantised and
+// written before the next, some rows at a time; the file appears under its name only when it is whole.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +20,7 @@ namespace fathom::weights {
 struct ConvertProgress {
   std::string_view tensor;
   base::DType type = base::DType::kF32;
-  std::size_t index = 0, count = 0;    // of tensors
+  std::size_t index = 0, count = 0;      // of tensors
   std::uint64_t written = 0, bytes = 0;  // of the file
 };
 

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <numbers>
+#include <tuple>
 
 #include "weights/convert_fields.h"
 
@@ -18,7 +19,9 @@ std::string gguf_architecture(Fields& f) {
   const std::string type = f.text("model_type");
   if (type == "llama" || type == "qwen2" || type == "qwen3" || type == "deepseek") return type;
   if (type == "deepseek_v2" || type == "deepseek_v3") return "deepseek2";
-  f.refuse(fmt::format("architecture \"{}\" cannot be converted (llama, qwen2, qwen3, deepseek, deepseek_v2 and deepseek_v3 can)", type));
+  f.refuse(fmt::format(
+      "architecture \"{}\" cannot be converted (llama, qwen2, qwen3, deepseek, deepseek_v2 and deepseek_v3 can)",
+      type));
   return type;
 }
 
@@ -29,13 +32,19 @@ const Json& rope_json(const Fields& f) {
   return rope != nullptr && rope->is_object() ? *rope : empty;
 }
 
-std::string rope_type(Fields& rope) { return rope.text("rope_type", rope.text("type", "default").c_str()); }
+std::string rope_type(Fields& rope) {
+  return rope.text("rope_type", rope.text("type", "default").c_str());
+}
 
-double rope_theta(Fields& f, Fields& rope) { return rope.number("rope_theta", f.number("rope_theta", 10000)); }
+double rope_theta(Fields& f, Fields& rope) {
+  return rope.number("rope_theta", f.number("rope_theta", 10000));
+}
 
 // What llama3 scaling divides each frequency by: 1 for short waves, the factor for long ones, between them in between.
 std::vector<float> llama3_divisors(double theta, std::int64_t width, double context, Fields& rope) {
-  const auto number = [&](const char* key, double otherwise) { return static_cast<float>(rope.number(key, otherwise)); };
+  const auto number = [&](const char* key, double otherwise) {
+    return static_cast<float>(rope.number(key, otherwise));
+  };
   const float factor = number("factor", 8), low = number("low_freq_factor", 1), high = number("high_freq_factor", 4);
   const float original = number("original_max_position_embeddings", context);
   if (!(factor > 0) || !(high > low) || !(low > 0) || !(original > 0)) {
@@ -63,8 +72,12 @@ class Keys {
  public:
   Keys(GgufWriter& out, std::string_view architecture) : out_(out), prefix_(std::string(architecture) + ".") {}
 
-  void integer(std::string_view key, std::int64_t value) { out_.set_u32(prefix_ + std::string(key), static_cast<std::uint32_t>(value)); }
-  void number(std::string_view key, double value) { out_.set_f32(prefix_ + std::string(key), static_cast<float>(value)); }
+  void integer(std::string_view key, std::int64_t value) {
+    out_.set_u32(prefix_ + std::string(key), static_cast<std::uint32_t>(value));
+  }
+  void number(std::string_view key, double value) {
+    out_.set_f32(prefix_ + std::string(key), static_cast<float>(value));
+  }
   void boolean(std::string_view key, bool value) { out_.set_bool(prefix_ + std::string(key), value); }
   void text(std::string_view key, std::string_view value) { out_.set_string(prefix_ + std::string(key), value); }
 
@@ -83,8 +96,8 @@ void set_attention(Fields& f, const ConvertConfig& c, Keys& k) {
     k.integer("rope.dimension_count", c.head);
     return;
   }
-  // Latent attention is told as what its cache makes of it: one key-value head, whose keys are the latent and the rotated
-  // part and whose values are the latent.
+  // Latent attention is told as what its cache makes of it: one key-value head, whose keys are the latent and the
+  // rotated part and whose values are the latent.
   k.integer("attention.head_count_kv", 1);
   if (f.integer("q_lora_rank", 0) > 0) k.integer("attention.q_lora_rank", f.integer("q_lora_rank"));
   k.integer("attention.kv_lora_rank", c.kv_rank);
@@ -95,7 +108,9 @@ void set_attention(Fields& f, const ConvertConfig& c, Keys& k) {
   k.integer("rope.dimension_count", c.rope);
 }
 
-double yarn_scale(double factor, double mscale) { return factor <= 1 ? 1 : 0.1 * mscale * std::log(factor) + 1; }
+double yarn_scale(double factor, double mscale) {
+  return factor <= 1 ? 1 : 0.1 * mscale * std::log(factor) + 1;
+}
 
 void set_yarn(Fields& rope, const ConvertConfig& c, Keys& k) {
   const double factor = rope.number("factor", 1), all = rope.number("mscale_all_dim", 0);
@@ -139,8 +154,8 @@ void set_gate(Fields& f, const ConvertConfig& c, Keys& k) {
   const std::string score = f.text("scoring_func", v3 ? "sigmoid" : "softmax");
   const std::string method = f.text("topk_method", v3 ? "noaux_tc" : "greedy");
   if (score != (v3 ? "sigmoid" : "softmax") || (method == "noaux_tc") != v3)
-    f.refuse(fmt::format("scoring_func \"{}\" with topk_method \"{}\" is not what GGUF's readers take a {} model for", score, method,
-                         f.text("model_type")));
+    f.refuse(fmt::format("scoring_func \"{}\" with topk_method \"{}\" is not what GGUF's readers take a {} model for",
+                         score, method, f.text("model_type")));
   k.integer("expert_gating_func", v3 ? 2 : 1);
   k.boolean("expert_weights_norm", f.boolean("norm_topk_prob", v3));
   k.number("expert_weights_scale", f.number("routed_scaling_factor", 1));
@@ -184,6 +199,16 @@ void read_attention(Fields& f, ConvertConfig& c) {
   }
 }
 
+// What is allocated or counted by; the rest is checked by whoever binds the model.
+void check_ranges(Fields& f, const ConvertConfig& c) {
+  const std::tuple<const char*, std::int64_t, std::int64_t> ranges[] = {
+      {"vocab_size", c.vocabulary, std::int64_t{1} << 24},
+      {"num_attention_heads", c.heads, 4096},
+      {"head_dim", c.head, 65536}};
+  for (const auto& [key, value, most] : ranges)
+    if (value < 1 || value > most) f.refuse(fmt::format("\"{}\" is {}, expected 1 to {}", key, value, most));
+}
+
 }  // namespace
 
 Result<ConvertConfig> read_convert_config(const Json& config) {
@@ -196,11 +221,12 @@ Result<ConvertConfig> read_convert_config(const Json& config) {
   read_attention(f, c);
   if (c.architecture.starts_with("deepseek")) c.experts = f.integer("n_routed_experts", 0);
   if (f.text("model_type") == "deepseek_v3") c.draft_layers = f.integer("num_nextn_predict_layers", 0);
+  check_ranges(f, c);
+  if (const auto r = f.result(); !r) return std::unexpected(r.error());
   Fields rope(rope_json(f), kConfig);
   if (rope_type(rope) == "llama3")
     c.rope_divisors = llama3_divisors(rope_theta(f, rope), c.head, f.number("max_position_embeddings", 2048), rope);
   if (const auto r = rope.result(); !r) return std::unexpected(r.error());
-  if (const auto r = f.result(); !r) return std::unexpected(r.error());
   return c;
 }
 

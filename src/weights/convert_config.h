@@ -19,16 +19,17 @@ struct ConvertConfig {
   std::int64_t layers = 0;        // without those of MTP
   std::int64_t draft_layers = 0;  // MTP
   std::int64_t experts = 0;
-  std::int64_t heads = 0, kv_heads = 0, head = 0;  // head: width of one, with latent attention nope + rope
+  std::int64_t heads = 0, kv_heads = 0, head = 0;           // head: width of one, with latent attention nope + rope
   std::int64_t kv_rank = 0, nope = 0, rope = 0, value = 0;  // latent attention; kv_rank 0: none
-  bool halves_to_pairs = false;       // rotary numbers of a head stand as (i, i + d/2), GGUF wants (2i, 2i + 1)
+  bool halves_to_pairs = false;  // rotary numbers of a head stand as (i, i + d/2), GGUF wants (2i, 2i + 1)
   bool tied = false;
-  std::vector<float> rope_divisors;   // llama3 scaling comes as a tensor; empty: none
+  std::vector<float> rope_divisors;  // llama3 scaling comes as a tensor; empty: none
 };
 
 base::Result<ConvertConfig> read_convert_config(const files::Json& config);
 
 // `drafts`: whether the MTP layers' tensors are there.
-base::Result<void> set_config_keys(const files::Json& config, const ConvertConfig& read, bool drafts, files::GgufWriter& out);
+base::Result<void> set_config_keys(const files::Json& config, const ConvertConfig& read, bool drafts,
+                                   files::GgufWriter& out);
 
 }  // namespace fathom::weights

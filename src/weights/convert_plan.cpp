@@ -17,7 +17,9 @@ using base::fail;
 using base::Result;
 using base::Tensor;
 
-std::vector<std::int64_t> shape_of(const Tensor& t) { return {t.shape.begin(), t.shape.begin() + t.rank}; }
+std::vector<std::int64_t> shape_of(const Tensor& t) {
+  return {t.shape.begin(), t.shape.begin() + t.rank};
+}
 
 Tensor as_matrix(Tensor t, std::int64_t rows, std::int64_t cols) {
   t.rank = 2;
@@ -43,7 +45,9 @@ Result<void> enlist(ConvertPlan& plan) {
 
 MixtureModel mixture_model(const files::Gguf& file) {
   const std::string prefix = std::string(file.string("general.architecture").value_or("")) + ".";
-  const auto integer = [&](const char* key, std::int64_t otherwise) { return file.integer(prefix + key).value_or(otherwise); };
+  const auto integer = [&](const char* key, std::int64_t otherwise) {
+    return file.integer(prefix + key).value_or(otherwise);
+  };
   const std::int64_t heads = integer("attention.head_count", 1), kv_heads = integer("attention.head_count_kv", heads);
   return {.layers = integer("block_count", 0),
           .experts = integer("expert_count", 0),
@@ -59,7 +63,9 @@ Result<ConvertPlan> plan_gguf(const files::Gguf& file, const FileType& type) {
   set_file_type(plan.writer, type);
   const MixtureModel model = mixture_model(file);
   for (const auto& [name, tensor] : file.tensors()) {
-    ConvertedTensor t{.name = std::string(name), .shape = shape_of(tensor), .parts = {as_matrix(tensor, tensor.rows(), tensor.cols())}};
+    ConvertedTensor t{.name = std::string(name),
+                      .shape = shape_of(tensor),
+                      .parts = {as_matrix(tensor, tensor.rows(), tensor.cols())}};
     t.type = is_integer(tensor.dtype) ? tensor.dtype : tensor_type(type, model, name, t.shape);
     plan.tensors.push_back(std::move(t));
   }
@@ -82,7 +88,8 @@ RowOrder row_order(const ConvertConfig& c, std::string_view name) {
 // kv_b [heads (nope + value), rank] as GGUF's halves: each head's key rows turned round, [heads, rank, nope], and its
 // value rows, [heads, value, rank].
 void split_kv_b(const ConvertConfig& c, const Tensor& kv_b, std::int64_t layer, std::vector<ConvertedTensor>& out) {
-  ConvertedTensor k{.name = fmt::format("blk.{}.attn_k_b.weight", layer), .shape = {c.heads, c.kv_rank, c.nope}, .transposed = true};
+  ConvertedTensor k{
+      .name = fmt::format("blk.{}.attn_k_b.weight", layer), .shape = {c.heads, c.kv_rank, c.nope}, .transposed = true};
   ConvertedTensor v{.name = fmt::format("blk.{}.attn_v_b.weight", layer), .shape = {c.heads, c.value, c.kv_rank}};
   for (std::int64_t head = 0; head < c.heads; ++head) {
     const std::int64_t begin = head * (c.nope + c.value);
@@ -105,14 +112,17 @@ class DirectoryPlan {
     const auto name = gguf_name(spec.name);
     if (!name) return fail("tensor {} has no name in GGUF", spec.name);
     if (spec.name.find("self_attn.kv_b_proj.") != spec.name.npos) {
+      const std::int64_t rows = config_.heads * (config_.nope + config_.value);
+      if ((*found)->rows() != rows)
+        return fail("tensor {} has {} rows, expected {}", spec.name, (*found)->rows(), rows);
       split_kv_b(config_, **found, layer_of(spec.name), tensors_);
       return {};
     }
     const RowOrder order = row_order(config_, spec.name);
     // A bias whose order changes is a matrix of one column.
     const bool column = spec.shape.size() == 1 && order.group > 0;
-    const Tensor matrix = column ? as_matrix(**found, (*found)->elements(), 1)
-                                 : as_matrix(**found, (*found)->rows(), (*found)->cols());
+    const Tensor matrix =
+        column ? as_matrix(**found, (*found)->elements(), 1) : as_matrix(**found, (*found)->rows(), (*found)->cols());
     if (name->expert >= 0) return add_expert(*name, matrix);
     tensors_.push_back({.name = name->name, .shape = spec.shape, .parts = {matrix}, .order = order});
     return {};
@@ -126,7 +136,8 @@ class DirectoryPlan {
   }
 
   bool drafts() const {
-    return std::ranges::any_of(tensors_, [](const ConvertedTensor& t) { return t.name.ends_with("nextn.eh_proj.weight"); });
+    return std::ranges::any_of(tensors_,
+                               [](const ConvertedTensor& t) { return t.name.ends_with("nextn.eh_proj.weight"); });
   }
   std::vector<ConvertedTensor> take() { return std::move(tensors_); }
 
@@ -164,7 +175,8 @@ Result<ConvertPlan> plan_directory(const Checkpoint& from, std::span<const Tenso
   ConvertPlan plan;
   plan.writer.set_string("general.architecture", config->architecture);
   plan.writer.set_string("general.type", "model");
-  const auto path = std::filesystem::path(from.path()).lexically_normal();
+  std::error_code error;
+  const auto path = std::filesystem::absolute(from.path(), error).lexically_normal();
   plan.writer.set_string("general.name", (path.has_filename() ? path : path.parent_path()).filename().string());
   set_file_type(plan.writer, type);
   const bool drafts = tensors.drafts();

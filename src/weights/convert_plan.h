@@ -35,8 +35,8 @@ struct ConvertedTensor {
   base::DType type = base::DType::kF32;
   std::vector<base::Tensor> parts;  // matrices that follow each other: one, the experts, or the heads
   RowOrder order;
-  bool transposed = false;          // each part is turned round
-  std::vector<float> made;          // instead of parts: numbers that the source has no tensor of
+  bool transposed = false;  // each part is turned round
+  std::vector<float> made;  // instead of parts: numbers that the source has no tensor of
 
   std::int64_t cols() const { return shape.empty() ? 1 : shape.back(); }
 };
@@ -48,6 +48,7 @@ struct ConvertPlan {
 
 // From a GGUF file: its tensors and keys as they are, but for types. From a directory: the tensors of `specs` (the
 // model's own list, so that what no forward pass reads is left behind). The plan holds views of the checkpoint.
-base::Result<ConvertPlan> plan_conversion(const Checkpoint& from, std::span<const TensorSpec> specs, const FileType& type);
+base::Result<ConvertPlan> plan_conversion(const Checkpoint& from, std::span<const TensorSpec> specs,
+                                          const FileType& type);
 
 }  // namespace fathom::weights

@@ -35,7 +35,8 @@ Result<Json> read_beside(const std::filesystem::path& directory, const char* nam
 Result<void> put_token(Tokens& tokens, const std::string& text, const Json& id, TokenType type) {
   const auto count = static_cast<std::int64_t>(tokens.texts.size());
   if (!id.is_number_integer() || id.get<std::int64_t>() < 0 || id.get<std::int64_t>() >= count)
-    return fail("token \"{}\" has the id {}, expected 0 to {} as the embedding has rows", text, id.dump().substr(0, 40), count - 1);
+    return fail("token \"{}\" has the id {}, expected 0 to {} as the embedding has rows", text, id.dump().substr(0, 40),
+                count - 1);
   const auto at = id.get<std::size_t>();
   tokens.texts[at] = text;
   tokens.types[at] = type;
@@ -44,7 +45,8 @@ Result<void> put_token(Tokens& tokens, const std::string& text, const Json& id, 
 
 // Added tokens in these brackets steer a model even where the file does not call them special.
 bool looks_special(std::string_view text) {
-  return (text.starts_with("<|") && text.ends_with("|>")) || (text.starts_with("<｜") && text.ends_with("｜>")) || text == "<pad>";
+  return (text.starts_with("<|") && text.ends_with("|>")) || (text.starts_with("<｜") && text.ends_with("｜>")) ||
+         text == "<pad>";
 }
 
 Result<Tokens> read_tokens(const Json& tokenizer, const Json& model, std::int64_t vocabulary) {
@@ -186,8 +188,9 @@ Result<void> check_kind(const Json& tokenizer, Fields& model) {
     return fail("its model is not byte-level BPE, the only kind that can be converted");
   const std::string_view name = pre_tokenizer_name(tokenizer);
   if (name.empty())
-    return fail("GGUF has no name for its pre_tokenizer (it has for those of deepseek-llm, deepseek-coder, deepseek-v3, qwen2, "
-                "llama-bpe, smollm and gpt-2)");
+    return fail(
+        "GGUF has no name for its pre_tokenizer (it has for those of deepseek-llm, deepseek-coder, deepseek-v3, qwen2, "
+        "llama-bpe, smollm and gpt-2)");
   // Readers know this switch by the name alone.
   const bool ignores = model.boolean("ignore_merges", false);
   if (ignores != (name == "llama-bpe"))
@@ -195,7 +198,9 @@ Result<void> check_kind(const Json& tokenizer, Fields& model) {
   return model.result();
 }
 
-std::vector<std::string_view> views(const std::vector<std::string>& texts) { return {texts.begin(), texts.end()}; }
+std::vector<std::string_view> views(const std::vector<std::string>& texts) {
+  return {texts.begin(), texts.end()};
+}
 
 Result<void> set_keys(const Json& tokenizer, const Beside& beside, std::int64_t vocabulary, GgufWriter& out) {
   const Json* model = Fields(tokenizer, "").find("model");
@@ -223,9 +228,9 @@ Result<void> set_tokenizer_keys(const std::string& directory, std::int64_t vocab
   const auto tokenizer = files::read_json(path);
   if (!tokenizer) return std::unexpected(tokenizer.error());
   Beside beside;
-  for (const auto& [name, to] : {std::pair{"tokenizer_config.json", &beside.tokenizer_config},
-                                 std::pair{"generation_config.json", &beside.generation_config},
-                                 std::pair{"config.json", &beside.config}}) {
+  for (const auto& [name, to] :
+       {std::pair{"tokenizer_config.json", &beside.tokenizer_config},
+        std::pair{"generation_config.json", &beside.generation_config}, std::pair{"config.json", &beside.config}}) {
     auto read = read_beside(folder, name);
     if (!read) return std::unexpected(read.error());
     *to = std::move(*read);

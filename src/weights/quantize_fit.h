@@ -1,6 +1,6 @@
 // The search behind every block format: a scale, or a scale and an offset, such that whole codes times the scale come
-// nearest to some numbers. Plain arithmetic in four lanes, whose sums are taken in one fixed order; how codes are packed
-// into blocks is not known here.
+// nearest to some numbers. Plain arithmetic in four lanes, whose sums are taken in one fixed order; how codes are
+// packed into blocks is not known here.
 #pragma once
 
 #include <algorithm>
@@ -13,14 +13,20 @@ namespace fathom::weights {
 
 using Lanes = float __attribute__((vector_size(16)));
 
-inline Lanes all(float v) { return Lanes{v, v, v, v}; }
+inline Lanes all(float v) {
+  return Lanes{v, v, v, v};
+}
 inline Lanes load(const float* p) {
   Lanes v;
   std::memcpy(&v, p, sizeof v);
   return v;
 }
-inline void store(float* p, Lanes v) { std::memcpy(p, &v, sizeof v); }
-inline float sum(Lanes v) { return (v[0] + v[1]) + (v[2] + v[3]); }
+inline void store(float* p, Lanes v) {
+  std::memcpy(p, &v, sizeof v);
+}
+inline float sum(Lanes v) {
+  return (v[0] + v[1]) + (v[2] + v[3]);
+}
 
 // Whole codes from `low` to `high` nearest to v. Adding 1.5 * 2^23 leaves no bits below one (|v| < 2^22).
 inline Lanes codes_of(Lanes v, float low, float high) {
@@ -70,8 +76,8 @@ float scaled_error(const float* x, float scale, float low, float high, float* co
   return sum(error);
 }
 
-// For the codes nearest at `inverse` (one over a scale): x . q and q . q. The best scale for these codes is their quotient
-// and takes (x . q)^2 / q . q off the squared error.
+// For the codes nearest at `inverse` (one over a scale): x . q and q . q. The best scale for these codes is their
+// quotient and takes (x . q)^2 / q . q off the squared error.
 struct Projection {
   float xq = 0, qq = 0;
   float gain() const { return qq > 0 ? xq * xq / qq : 0; }
@@ -172,8 +178,8 @@ AffineFit line(const Moments& m, float x_sum, bool signed_min) {
   return fit;
 }
 
-// The best scale and offset found among lines whose `reach.first` to `reach.last` steps span the numbers, hung up at the
-// lower end or in the middle, each improved to the best one for its codes.
+// The best scale and offset found among lines whose `reach.first` to `reach.last` steps span the numbers, hung up at
+// the lower end or in the middle, each improved to the best one for its codes.
 template <int kSize>
 Affine best_affine(const float* x, float high, Reach reach, bool signed_min) {
   Range range = range_of<kSize>(x);

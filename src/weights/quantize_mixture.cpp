@@ -19,7 +19,9 @@ constexpr std::array kFileTypes = std::to_array<FileType>({
     {"f32", DType::kF32, 0},
 });
 
-bool contains(std::string_view name, std::string_view part) { return name.find(part) != name.npos; }
+bool contains(std::string_view name, std::string_view part) {
+  return name.find(part) != name.npos;
+}
 
 // Norms, biases, the router and divisors of frequencies: small, and read by every token.
 bool stays_f32(std::string_view name, std::span<const std::int64_t> shape) {
@@ -73,7 +75,9 @@ DType fitting(DType type, std::int64_t columns) {
 
 }  // namespace
 
-std::span<const FileType> file_types() { return kFileTypes; }
+std::span<const FileType> file_types() {
+  return kFileTypes;
+}
 
 const FileType* find_file_type(std::string_view name) {
   for (const FileType& type : kFileTypes)

@@ -15,8 +15,8 @@ namespace fathom::weights {
 struct FileType {
   std::string_view name;  // "q4_k_m"
   base::DType base;
-  std::uint32_t id;       // general.file_type
-  bool mixed = false;     // "m": values and the way down get Q6_K in the layers that matter most
+  std::uint32_t id;    // general.file_type
+  bool mixed = false;  // "m": values and the way down get Q6_K in the layers that matter most
 };
 
 std::span<const FileType> file_types();

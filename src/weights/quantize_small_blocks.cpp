@@ -12,7 +12,9 @@ constexpr int kSize = 32;
 
 using Codes = std::array<float, kSize>;
 
-std::uint8_t byte_of(float code) { return static_cast<std::uint8_t>(static_cast<int>(code)); }
+std::uint8_t byte_of(float code) {
+  return static_cast<std::uint8_t>(static_cast<int>(code));
+}
 
 void put_half(std::byte* at, float v) {
   const std::uint16_t h = base::f32_to_f16(v);
@@ -21,8 +23,7 @@ void put_half(std::byte* at, float v) {
 
 // The low four bits of code j and of code j + 16 share byte j.
 void put_nibbles(std::byte* at, const Codes& codes) {
-  for (std::size_t j = 0; j < 16; ++j)
-    at[j] = std::byte((byte_of(codes[j]) & 15) | (byte_of(codes[j + 16]) & 15) << 4);
+  for (std::size_t j = 0; j < 16; ++j) at[j] = std::byte((byte_of(codes[j]) & 15) | (byte_of(codes[j + 16]) & 15) << 4);
 }
 
 // The fifth bits, bit j of code j.

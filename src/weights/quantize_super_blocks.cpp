@@ -17,7 +17,9 @@ using Codes = std::array<float, kSize>;
 // ten do.
 constexpr int kRounds = 2;
 
-std::uint8_t byte_of(float code) { return static_cast<std::uint8_t>(static_cast<int>(code)); }
+std::uint8_t byte_of(float code) {
+  return static_cast<std::uint8_t>(static_cast<int>(code));
+}
 
 void put_half(std::byte* at, float v) {
   const std::uint16_t h = base::f32_to_f16(v);
@@ -32,7 +34,9 @@ float half_up(float v) {
   return base::f16_to_f32(h);
 }
 
-float whole_between(float v, float low, float high) { return std::clamp(std::nearbyint(v), low, high); }
+float whole_between(float v, float low, float high) {
+  return std::clamp(std::nearbyint(v), low, high);
+}
 
 // ---- Q4_K and Q5_K: x ~ d * scale * code - dmin * min, scale and min 6 bits for each 32 numbers
 
@@ -47,7 +51,8 @@ struct AffineBlock {
   Affine part(std::size_t j) const { return {d * scale[j], dmin * min[j]}; }
 };
 
-// The multiples of d and dmin for one part: those next to what it would have chosen freely, the one with the least error.
+// The multiples of d and dmin for one part: those next to what it would have chosen freely, the one with the least
+// error.
 float choose_multiples(const float* x, Affine wish, float high, AffineBlock& block, std::size_t j) {
   Lanes total = all(0);
   for (int i = 0; i < kAffinePart; i += 4) total += load(x + i);
@@ -218,14 +223,16 @@ void quantize_q6_k(const float* x, std::byte* block) {
   const ScaledBlock fit = fit_scaled_block(x);
   Codes codes;
   for (std::size_t j = 0; j < kScaledParts; ++j)
-    scaled_error<kScaledPart>(x + j * kScaledPart, fit.d * fit.scale[j], kLowSix, kHighSix, codes.data() + j * kScaledPart);
+    scaled_error<kScaledPart>(x + j * kScaledPart, fit.d * fit.scale[j], kLowSix, kHighSix,
+                              codes.data() + j * kScaledPart);
   // In each half of 128: low four bits of numbers l and l + 64 in byte l, then the upper two bits of l, l + 32, l + 64
   // and l + 96 in one byte.
   for (std::size_t h = 0; h < 2; ++h) {
     const auto code = [&](std::size_t i) { return byte_of(codes[128 * h + i] - kLowSix); };
     for (std::size_t l = 0; l < 64; ++l) block[64 * h + l] = std::byte((code(l) & 15) | (code(l + 64) & 15) << 4);
     for (std::size_t l = 0; l < 32; ++l)
-      block[128 + 32 * h + l] = std::byte(code(l) >> 4 | code(l + 32) >> 4 << 2 | code(l + 64) >> 4 << 4 | code(l + 96) >> 4 << 6);
+      block[128 + 32 * h + l] =
+          std::byte(code(l) >> 4 | code(l + 32) >> 4 << 2 | code(l + 64) >> 4 << 4 | code(l + 96) >> 4 << 6);
   }
   for (std::size_t j = 0; j < kScaledParts; ++j) block[192 + j] = std::byte(byte_of(fit.scale[j]));
   put_half(block + 208, fit.d);

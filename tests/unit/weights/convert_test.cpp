@@ -80,7 +80,8 @@ TEST(Convert, WritesTheTokenizer) {
   ASSERT_NE(types, nullptr);
   EXPECT_EQ(std::get<std::vector<std::int64_t>>(*types), (std::vector<std::int64_t>{1, 1, 1, 1, 3, 3, 4, 3, 5}));
   const auto merges = file.strings("tokenizer.ggml.merges");
-  EXPECT_EQ(std::vector<std::string_view>(merges.begin(), merges.end()), (std::vector<std::string_view>{"a b", "ab a"}));
+  EXPECT_EQ(std::vector<std::string_view>(merges.begin(), merges.end()),
+            (std::vector<std::string_view>{"a b", "ab a"}));
   EXPECT_EQ(file.integer("tokenizer.ggml.bos_token_id"), 4);
   EXPECT_EQ(file.integer("tokenizer.ggml.eos_token_id"), 5);
   EXPECT_EQ(file.integer("tokenizer.ggml.eot_token_id"), 7);
@@ -88,7 +89,8 @@ TEST(Convert, WritesTheTokenizer) {
   EXPECT_EQ(file.string("tokenizer.chat_template"), "hello");
 }
 
-constexpr const char* kDeepSeek = R"({"model_type": "deepseek_v3", "vocab_size": 9, "hidden_size": 4, "intermediate_size": 8,
+constexpr const char* kDeepSeek =
+    R"({"model_type": "deepseek_v3", "vocab_size": 9, "hidden_size": 4, "intermediate_size": 8,
   "num_hidden_layers": 2, "num_attention_heads": 2, "rms_norm_eps": 1e-6, "max_position_embeddings": 163840,
   "q_lora_rank": 6, "kv_lora_rank": 4, "qk_nope_head_dim": 2, "qk_rope_head_dim": 2, "v_head_dim": 1,
   "n_routed_experts": 2, "n_shared_experts": 1, "num_experts_per_tok": 1, "moe_intermediate_size": 3, "first_k_dense_replace": 1,
@@ -102,7 +104,8 @@ struct SmallDeepSeek : SmallCheckpoint {
     // Two heads of nope 2 and value 1, rank 4.
     add("model.layers.0.self_attn.kv_b_proj.weight", {6, 4}, counting(24));
     for (int e = 0; e < 2; ++e)
-      add("model.layers.1.mlp.experts." + std::to_string(e) + ".up_proj.weight", {3, 4}, std::vector<float>(12, static_cast<float>(e)));
+      add("model.layers.1.mlp.experts." + std::to_string(e) + ".up_proj.weight", {3, 4},
+          std::vector<float>(12, static_cast<float>(e)));
     add("model.layers.1.mlp.gate.weight", {2, 4}, counting(8));
     add("model.layers.1.mlp.gate.e_score_correction_bias", {2}, {0.5f, 0.25f});
     if (drafts) add("model.layers.2.eh_proj.weight", {4, 8}, counting(32));
@@ -113,13 +116,16 @@ TEST(Convert, SplitsAndStacksForDeepSeek) {
   SmallDeepSeek c(true);
   const files::Gguf file = c.converted("f32");
   // Keys of each head turned round: [2 heads, rank 4, nope 2]; rows 0, 1 and 3, 4 of kv_b.
-  EXPECT_EQ(floats(file, "blk.0.attn_k_b.weight"), (std::vector<float>{0, 4, 1, 5, 2, 6, 3, 7, 12, 16, 13, 17, 14, 18, 15, 19}));
+  EXPECT_EQ(floats(file, "blk.0.attn_k_b.weight"),
+            (std::vector<float>{0, 4, 1, 5, 2, 6, 3, 7, 12, 16, 13, 17, 14, 18, 15, 19}));
   EXPECT_EQ(floats(file, "blk.0.attn_v_b.weight"), (std::vector<float>{8, 9, 10, 11, 20, 21, 22, 23}));
   const base::Tensor* k_b = file.tensor("blk.0.attn_k_b.weight");
-  EXPECT_EQ(std::vector<std::int64_t>(k_b->shape.begin(), k_b->shape.begin() + k_b->rank), (std::vector<std::int64_t>{2, 4, 2}));
+  EXPECT_EQ(std::vector<std::int64_t>(k_b->shape.begin(), k_b->shape.begin() + k_b->rank),
+            (std::vector<std::int64_t>{2, 4, 2}));
   const base::Tensor* experts = file.tensor("blk.1.ffn_up_exps.weight");
   ASSERT_NE(experts, nullptr);
-  EXPECT_EQ(std::vector<std::int64_t>(experts->shape.begin(), experts->shape.begin() + experts->rank), (std::vector<std::int64_t>{2, 3, 4}));
+  EXPECT_EQ(std::vector<std::int64_t>(experts->shape.begin(), experts->shape.begin() + experts->rank),
+            (std::vector<std::int64_t>{2, 3, 4}));
   EXPECT_EQ(floats(file, "blk.1.ffn_up_exps.weight")[11], 0);
   EXPECT_EQ(floats(file, "blk.1.ffn_up_exps.weight")[12], 1);
   EXPECT_EQ(floats(file, "blk.1.exp_probs_b.bias"), (std::vector<float>{0.5f, 0.25f}));
@@ -159,14 +165,17 @@ TEST(Convert, CountsNoMtpLayerWhereItsTensorsAreMissing) {
 TEST(Convert, DecodesFp8OnTheWayAlsoWhereAHeadBeginsInsideABlock) {
   SmallCheckpoint c(kDeepSeek);
   // Codes 0x38 are 1; blocks of 2 x 2, heads of 3 rows: the second head's first row is its block's second.
-  c.add_fp8("model.layers.0.self_attn.kv_b_proj.weight", {6, 4}, std::vector<std::uint8_t>(24, 0x38), {3, 2}, {1, 2, 3, 4, 5, 6});
+  c.add_fp8("model.layers.0.self_attn.kv_b_proj.weight", {6, 4}, std::vector<std::uint8_t>(24, 0x38), {3, 2},
+            {1, 2, 3, 4, 5, 6});
   const files::Gguf file = c.converted("f32");
-  EXPECT_EQ(floats(file, "blk.0.attn_k_b.weight"), (std::vector<float>{1, 1, 1, 1, 2, 2, 2, 2, 3, 5, 3, 5, 4, 6, 4, 6}));
+  EXPECT_EQ(floats(file, "blk.0.attn_k_b.weight"),
+            (std::vector<float>{1, 1, 1, 1, 2, 2, 2, 2, 3, 5, 3, 5, 4, 6, 4, 6}));
   EXPECT_EQ(floats(file, "blk.0.attn_v_b.weight"), (std::vector<float>{3, 3, 4, 4, 5, 5, 6, 6}));
 }
 
 TEST(Convert, KeepsAGgufFilesKeysAndChangesItsTypes) {
-  SmallCheckpoint c(R"({"model_type": "qwen2", "vocab_size": 9, "hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 1,
+  SmallCheckpoint c(
+      R"({"model_type": "qwen2", "vocab_size": 9, "hidden_size": 64, "intermediate_size": 64, "num_hidden_layers": 1,
                         "num_attention_heads": 2, "max_position_embeddings": 64})");
   std::vector<float> values(64 * 64);
   for (std::size_t i = 0; i < values.size(); ++i) values[i] = std::sin(static_cast<float>(i));
@@ -177,12 +186,13 @@ TEST(Convert, KeepsAGgufFilesKeysAndChangesItsTypes) {
   ASSERT_TRUE(checkpoint);
   base::ThreadPool pool(1);
   std::uint64_t written = 0, bytes = 0;
-  ASSERT_TRUE(convert({.from = *checkpoint, .specs = {}, .type = *find_file_type("q4_k_m"), .to = c.out() / "small.gguf"}, pool,
-                      [&](const ConvertProgress& p) -> base::Result<void> {
-                        written = p.written;
-                        bytes = p.bytes;
-                        return {};
-                      }));
+  ASSERT_TRUE(
+      convert({.from = *checkpoint, .specs = {}, .type = *find_file_type("q4_k_m"), .to = c.out() / "small.gguf"}, pool,
+              [&](const ConvertProgress& p) -> base::Result<void> {
+                written = p.written;
+                bytes = p.bytes;
+                return {};
+              }));
   const auto second = files::Gguf::open(c.out() / "small.gguf");
   ASSERT_TRUE(second);
   EXPECT_EQ(bytes, second->file_bytes());
@@ -224,11 +234,12 @@ TEST(Convert, StopsWhenToldTo) {
   const auto checkpoint = Checkpoint::open(c.out() / "a.gguf");
   ASSERT_TRUE(checkpoint);
   base::ThreadPool pool(1);
-  const auto done = convert({.from = *checkpoint, .specs = {}, .type = *find_file_type("f16"), .to = c.out() / "b.gguf"}, pool,
-                            [](const ConvertProgress& p) -> base::Result<void> {
-                              if (p.index == 2) return base::fail("enough");
-                              return {};
-                            });
+  const auto done =
+      convert({.from = *checkpoint, .specs = {}, .type = *find_file_type("f16"), .to = c.out() / "b.gguf"}, pool,
+              [](const ConvertProgress& p) -> base::Result<void> {
+                if (p.index == 2) return base::fail("enough");
+                return {};
+              });
   ASSERT_FALSE(done);
   EXPECT_EQ(done.error().message, "enough");
   EXPECT_EQ(c.out().entries(), 1u);
@@ -245,12 +256,18 @@ TEST(Convert, RefusesWhatGgufCannotSay) {
     const auto done = c.convert_to("out.gguf", "f32");
     return done ? std::string("nothing was wrong") : done.error().message;
   };
-  EXPECT_NE(refused(kLlama, "\"llama\"", "\"gpt_neox\"").find("architecture \"gpt_neox\" cannot be converted"), std::string::npos);
+  EXPECT_NE(refused(kLlama, "\"llama\"", "\"gpt_neox\"").find("architecture \"gpt_neox\" cannot be converted"),
+            std::string::npos);
   EXPECT_NE(refused(kDeepSeek, "\"mscale\": 1.0", "\"mscale\": 0.5").find("GGUF has no word for"), std::string::npos);
-  EXPECT_NE(refused(kDeepSeek, "\"n_group\"", "\"moe_layer_freq\": 2, \"n_group\"").find("moe_layer_freq"), std::string::npos);
-  EXPECT_NE(refused(kDeepSeek, "\"n_group\"", "\"scoring_func\": \"softmax\", \"n_group\"").find("scoring_func \"softmax\""), std::string::npos);
-  EXPECT_NE(refused(kLlama, "\"hidden_size\": 4", "\"hidden_size\": \"four\"").find("\"hidden_size\" is \"four\""), std::string::npos);
-  EXPECT_NE(refused(kLlama, "\"vocab_size\": 9", "\"vocab_size\": 7").find("expected 0 to 6 as the embedding has rows"), std::string::npos);
+  EXPECT_NE(refused(kDeepSeek, "\"n_group\"", "\"moe_layer_freq\": 2, \"n_group\"").find("moe_layer_freq"),
+            std::string::npos);
+  EXPECT_NE(
+      refused(kDeepSeek, "\"n_group\"", "\"scoring_func\": \"softmax\", \"n_group\"").find("scoring_func \"softmax\""),
+      std::string::npos);
+  EXPECT_NE(refused(kLlama, "\"hidden_size\": 4", "\"hidden_size\": \"four\"").find("\"hidden_size\" is \"four\""),
+            std::string::npos);
+  EXPECT_NE(refused(kLlama, "\"vocab_size\": 9", "\"vocab_size\": 7").find("expected 0 to 6 as the embedding has rows"),
+            std::string::npos);
 }
 
 }  // namespace

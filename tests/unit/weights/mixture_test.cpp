@@ -1,10 +1,10 @@
 // Which type each tensor of a file gets.
-#include "weights/quantize_mixture.h"
-
 #include <gtest/gtest.h>
 
 #include <string>
 #include <vector>
+
+#include "weights/quantize_mixture.h"
 
 namespace fathom::weights {
 namespace {
@@ -43,7 +43,8 @@ TEST_F(Mixture, GivesMoreBitsToTheFirstTheLastAndEveryThirdLayer) {
     const std::string block = "blk." + std::to_string(layer) + ".";
     EXPECT_EQ(type("q4_k_m", block + "attn_v.weight"), more ? DType::kQ6_K : DType::kQ4_K) << layer;
     EXPECT_EQ(type("q5_k_m", block + "ffn_down.weight"), more ? DType::kQ6_K : DType::kQ5_K) << layer;
-    EXPECT_EQ(type("q4_k_m", block + "ffn_down_exps.weight", {8, 512, 512}), more ? DType::kQ6_K : DType::kQ4_K) << layer;
+    EXPECT_EQ(type("q4_k_m", block + "ffn_down_exps.weight", {8, 512, 512}), more ? DType::kQ6_K : DType::kQ4_K)
+        << layer;
     EXPECT_EQ(type("q4_k_m", block + "ffn_up.weight"), DType::kQ4_K);
     EXPECT_EQ(type("q4_0", block + "ffn_down.weight"), DType::kQ4_0);
     EXPECT_EQ(type("q6_k", block + "attn_v.weight"), DType::kQ6_K);

@@ -38,8 +38,9 @@ TEST(Names, OfExpertsAreAStackAndANumber) {
 }
 
 TEST(Names, ThatGgufLacksAreNothing) {
-  for (const char* name : {"", "model.layers", "model.layers.x.input_layernorm.weight", "model.layers.4.mlp.experts.weight",
-                           "model.layers.4.mlp.experts.1.side_proj.weight", "visual.patch.weight", "model.layers.1.weight"})
+  for (const char* name :
+       {"", "model.layers", "model.layers.x.input_layernorm.weight", "model.layers.4.mlp.experts.weight",
+        "model.layers.4.mlp.experts.1.side_proj.weight", "visual.patch.weight", "model.layers.1.weight"})
     EXPECT_FALSE(gguf_name(name)) << name;
 }
 

@@ -23,13 +23,15 @@ std::vector<std::byte> encode(DType type, const std::vector<float>& x) {
 
 std::vector<float> there_and_back(DType type, const std::vector<float>& x) {
   std::vector<float> y(x.size());
-  kernels::find_table("scalar")->decode[static_cast<std::size_t>(type)](encode(type, x).data(), static_cast<std::int64_t>(x.size()), y.data());
+  kernels::find_table("scalar")->decode[static_cast<std::size_t>(type)](encode(type, x).data(),
+                                                                        static_cast<std::int64_t>(x.size()), y.data());
   return y;
 }
 
 double squared_error(const std::vector<float>& x, const std::vector<float>& y) {
   double sum = 0;
-  for (std::size_t i = 0; i < x.size(); ++i) sum += (static_cast<double>(x[i]) - y[i]) * (static_cast<double>(x[i]) - y[i]);
+  for (std::size_t i = 0; i < x.size(); ++i)
+    sum += (static_cast<double>(x[i]) - y[i]) * (static_cast<double>(x[i]) - y[i]);
   return sum;
 }
 
@@ -58,14 +60,16 @@ class NormalNumbers : public testing::TestWithParam<Bound> {};
 
 // The bounds are a twenty-fifth above what the search reaches, and below what rounding by the largest number does.
 TEST_P(NormalNumbers, LoseLittle) {
-  for (const float deviation : {1.0f, 0.02f}) EXPECT_LT(loss(GetParam().type, normal(1 << 16, deviation)), GetParam().loss);
+  for (const float deviation : {1.0f, 0.02f})
+    EXPECT_LT(loss(GetParam().type, normal(1 << 16, deviation)), GetParam().loss);
 }
 
 INSTANTIATE_TEST_SUITE_P(Types, NormalNumbers,
-                         testing::Values(Bound{DType::kQ4_0, 6.9e-3}, Bound{DType::kQ4_1, 5.1e-3}, Bound{DType::kQ5_0, 1.7e-3},
-                                         Bound{DType::kQ5_1, 1.18e-3}, Bound{DType::kQ8_0, 2.45e-5}, Bound{DType::kQ4_K, 5.1e-3},
-                                         Bound{DType::kQ5_K, 1.25e-3}, Bound{DType::kQ6_K, 3.02e-4}, Bound{DType::kF16, 1e-7},
-                                         Bound{DType::kBF16, 4e-6}),
+                         testing::Values(Bound{DType::kQ4_0, 6.9e-3}, Bound{DType::kQ4_1, 5.1e-3},
+                                         Bound{DType::kQ5_0, 1.7e-3}, Bound{DType::kQ5_1, 1.18e-3},
+                                         Bound{DType::kQ8_0, 2.45e-5}, Bound{DType::kQ4_K, 5.1e-3},
+                                         Bound{DType::kQ5_K, 1.25e-3}, Bound{DType::kQ6_K, 3.02e-4},
+                                         Bound{DType::kF16, 1e-7}, Bound{DType::kBF16, 4e-6}),
                          [](const auto& test) { return std::string(base::info(test.param.type).name); });
 
 TEST(Quantize, LosesNothingOfWholeMultiples) {
@@ -100,7 +104,8 @@ TEST(Quantize, HoldsEqualNumbers) {
   for (const DType type : kBlockTypes)
     for (const float value : {1.0f, -0.037f}) {
       const std::vector<float> x(256, value);
-      for (const float y : there_and_back(type, x)) EXPECT_NEAR(y, value, std::abs(value) * 4e-3f) << base::info(type).name;
+      for (const float y : there_and_back(type, x))
+        EXPECT_NEAR(y, value, std::abs(value) * 4e-3f) << base::info(type).name;
     }
 }
 
@@ -147,13 +152,16 @@ TEST(Quantize, IsNoWorseThanRoundingByTheLargest) {
 TEST(Quantize, RoundsPlainTypes) {
   const std::vector<float> x{0, -0.0f, 1, 1.0009765625f, 65504, -3.14159265f, 6e-8f, 1e-9f};
   EXPECT_EQ(there_and_back(DType::kF32, x), x);
-  EXPECT_EQ(there_and_back(DType::kF16, x), (std::vector<float>{0, 0, 1, 1.0009765625f, 65504, -3.140625f, 0x1p-24f, 0}));
-  EXPECT_EQ(there_and_back(DType::kBF16, {1, 3.14159265f, -0x1.01p100f}), (std::vector<float>{1, 3.140625f, -0x1p100f}));
+  EXPECT_EQ(there_and_back(DType::kF16, x),
+            (std::vector<float>{0, 0, 1, 1.0009765625f, 65504, -3.140625f, 0x1p-24f, 0}));
+  EXPECT_EQ(there_and_back(DType::kBF16, {1, 3.14159265f, -0x1.01p100f}),
+            (std::vector<float>{1, 3.140625f, -0x1p100f}));
 }
 
 TEST(Quantize, SaysWhatItCanHold) {
   for (const DType type : kBlockTypes) EXPECT_TRUE(can_quantize(type));
-  for (const DType type : {DType::kIQ4_XS, DType::kMXFP4, DType::kF8E4M3, DType::kI32}) EXPECT_FALSE(can_quantize(type));
+  for (const DType type : {DType::kIQ4_XS, DType::kMXFP4, DType::kF8E4M3, DType::kI32})
+    EXPECT_FALSE(can_quantize(type));
   EXPECT_EQ(largest_magnitude(DType::kF16), 65504);
   EXPECT_EQ(largest_magnitude(DType::kQ4_K), 65504);
   EXPECT_EQ(largest_magnitude(DType::kF32), std::numeric_limits<float>::max());

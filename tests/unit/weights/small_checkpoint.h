@@ -33,7 +33,8 @@ class SmallCheckpoint {
   explicit SmallCheckpoint(const std::string& config) {
     folder_.write("config.json", config);
     folder_.write("tokenizer.json", small_tokenizer(kSmollmCut));
-    folder_.write("tokenizer_config.json", R"({"bos_token": "<s>", "eos_token": {"content": "</s>"}, "chat_template": "hello"})");
+    folder_.write("tokenizer_config.json",
+                  R"({"bos_token": "<s>", "eos_token": {"content": "</s>"}, "chat_template": "hello"})");
     folder_.write("generation_config.json", R"({"eos_token_id": [5, 7]})");
   }
 
@@ -77,7 +78,8 @@ class SmallCheckpoint {
   const files::TemporaryFolder& out() const { return out_; }
 
  private:
-  void store(const std::string& name, const std::vector<std::int64_t>& shape, base::DType type, std::span<const std::byte> data) {
+  void store(const std::string& name, const std::vector<std::int64_t>& shape, base::DType type,
+             std::span<const std::byte> data) {
     const auto& bytes = bytes_.emplace_back(data.begin(), data.end());
     base::Tensor t{.dtype = type, .rank = static_cast<int>(shape.size()), .data = bytes.data()};
     std::copy(shape.begin(), shape.end(), t.shape.begin());
