@@ -19,6 +19,8 @@ std::string_view name(Architecture architecture) {
       return "qwen2";
     case Architecture::kQwen3:
       return "qwen3";
+    case Architecture::kDeepSeek:
+      return "deepseek";
     case Architecture::kDeepSeekV2:
       return "deepseek_v2";
     case Architecture::kDeepSeekV3:

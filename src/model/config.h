@@ -14,7 +14,7 @@
 
 namespace fathom::model {
 
-enum class Architecture : std::uint8_t { kLlama, kQwen2, kQwen3, kDeepSeekV2, kDeepSeekV3 };
+enum class Architecture : std::uint8_t { kLlama, kQwen2, kQwen3, kDeepSeek, kDeepSeekV2, kDeepSeekV3 };
 std::string_view name(Architecture architecture);
 
 enum class RopeScaling : std::uint8_t { kNone, kLinear, kLlama3, kYarn };

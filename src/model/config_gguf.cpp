@@ -112,7 +112,7 @@ Result<void> read_experts(Keys& k, Config& c) {
   m.groups = k.integer("expert_group_count", old_v3 ? 8 : 1);
   m.groups_used = k.integer("expert_group_used_count", old_v3 ? 4 : 1);
   if (m.groups > 1 && m.groups_used < m.groups) m.grouping = v3 ? GateGroups::kTwoBest : GateGroups::kBest;
-  c.architecture = v3 ? Architecture::kDeepSeekV3 : Architecture::kDeepSeekV2;
+  if (v3) c.architecture = Architecture::kDeepSeekV3;
   return {};
 }
 
@@ -120,8 +120,9 @@ Result<Architecture> read_architecture(std::string_view type) {
   if (type == "llama") return Architecture::kLlama;
   if (type == "qwen2") return Architecture::kQwen2;
   if (type == "qwen3") return Architecture::kQwen3;
+  if (type == "deepseek") return Architecture::kDeepSeek;
   if (type == "deepseek2") return Architecture::kDeepSeekV2;
-  return fail("architecture \"{}\" is not supported (llama, qwen2, qwen3 and deepseek2 are)", type);
+  return fail("architecture \"{}\" is not supported (llama, qwen2, qwen3, deepseek and deepseek2 are)", type);
 }
 
 }  // namespace
@@ -152,13 +153,14 @@ Result<Config> config_from_gguf(const Gguf& file) {
   c.mlp_bias = file.tensor("blk.0.ffn_gate.bias") != nullptr;
   c.head_dim = k.integer("attention.key_length", c.heads > 0 ? c.dim / c.heads : 0);
   c.rope.dim = k.integer("rope.dimension_count", c.head_dim);
-  // The converter permutes q and k of `llama` files to interleaved pairs; `deepseek2` always had them.
+  // The converter permutes q and k of `llama` and `deepseek` files to interleaved pairs; `deepseek2` always had them.
   const bool half = *type == "qwen2" || *type == "qwen3";
   c.rope.layout = half ? kernels::RopeLayout::kHalf : kernels::RopeLayout::kInterleaved;
   if (auto r = read_rope(file, k, c); !r) return std::unexpected(r.error());
-  if (c.architecture == Architecture::kDeepSeekV2) {
-    read_latent(k, c);
+  if (*type == "deepseek" || *type == "deepseek2")
     if (auto r = read_experts(k, c); !r) return std::unexpected(r.error());
+  if (*type == "deepseek2") {
+    read_latent(k, c);
   } else if (c.rope.scaling == RopeScaling::kYarn) {
     c.rope.amplitude =
         k.number("rope.scaling.attn_factor", 1.0f) * (c.rope.factor > 1 ? 0.1f * std::log(c.rope.factor) + 1.0f : 1.0f);

@@ -176,9 +176,11 @@ Result<Architecture> read_architecture(Values& v) {
   if (type == "llama") return Architecture::kLlama;
   if (type == "qwen2") return Architecture::kQwen2;
   if (type == "qwen3") return Architecture::kQwen3;
+  if (type == "deepseek") return Architecture::kDeepSeek;
   if (type == "deepseek_v2") return Architecture::kDeepSeekV2;
   if (type == "deepseek_v3") return Architecture::kDeepSeekV3;
-  return fail("architecture \"{}\" is not supported (llama, qwen2, qwen3, deepseek_v2 and deepseek_v3 are)", type);
+  return fail("architecture \"{}\" is not supported (llama, qwen2, qwen3, deepseek, deepseek_v2 and deepseek_v3 are)",
+              type);
 }
 
 void refuse_options(Values& v) {
@@ -226,6 +228,7 @@ Result<Config> config_from_json(const Json& json) {
   } else {
     c.rope.dim = c.head_dim;
     c.rope.layout = kernels::RopeLayout::kHalf;
+    if (c.architecture == Architecture::kDeepSeek) read_experts(v, c);
   }
   refuse_options(v);
   if (!v.error().empty()) return fail("{}", v.error());

@@ -26,6 +26,8 @@ std::unique_ptr<Model> make(Config config) {
       return make_qwen2(std::move(config));
     case Architecture::kQwen3:
       return make_qwen3(std::move(config));
+    case Architecture::kDeepSeek:
+      return make_deepseek(std::move(config));
     case Architecture::kDeepSeekV2:
       return make_deepseek_v2(std::move(config));
     case Architecture::kDeepSeekV3:

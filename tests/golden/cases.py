@@ -82,7 +82,7 @@ DIRECTORIES = [
          committed=False, notes="as the small Qwen3 models: tied, no scaling"),
     Case("deepseek-moe", dense("deepseek", num_key_value_heads=3, n_routed_experts=8, n_shared_experts=2,
                                num_experts_per_tok=3, moe_intermediate_size=11, first_k_dense_replace=1,
-                               moe_layer_freq=1, scoring_func="softmax", norm_topk_prob=False), 7, committed=False,
+                               moe_layer_freq=1, scoring_func="softmax", norm_topk_prob=False), 7,
          differs="transformers has no V1 MoE", notes="V1 MoE"),
     Case("v2-lite", latent("deepseek_v2", rope_scaling=yarn(0.707, 0.707)), 8, length=LONG,
          notes="no q_lora, greedy, YaRN with equal mscales"),
