@@ -139,33 +139,42 @@ bool ChatSession::stream(const std::vector<Message>& messages, bool continues) {
     if (!continues) conversation_.take_back_question();
     return false;
   }
-  last_ = *answer;
   leave_ = answer->leave;
+  keep(*answer, continues);
+  tell_end(*answer);
+  return !leave_ && offer_to_go_on(*answer, continues);
+}
+
+void ChatSession::keep(const ChatAnswer& answer, bool continues) {
+  last_ = answer;
   ++totals_.answers;
-  totals_.tokens += answer->statistics.generated_tokens;
-  totals_.seconds += answer->statistics.decode_seconds;
+  totals_.tokens += answer.statistics.generated_tokens;
+  totals_.seconds += answer.statistics.decode_seconds;
   if (continues) {
-    conversation_.extend_answer(answer->reasoning, answer->content);
-  } else if (answer->has_text()) {
-    conversation_.answer(answer->reasoning, answer->content);
+    conversation_.extend_answer(answer.reasoning, answer.content);
+  } else if (answer.has_text()) {
+    conversation_.answer(answer.reasoning, answer.content);
   } else {
     conversation_.take_back_question();  // two questions in a row are no conversation
   }
-  tell_end(*answer);
+}
+
+// Where an answer ended because the context was full.
+bool ChatSession::offer_to_go_on(const ChatAnswer& answer, bool continues) {
   const bool full =
-      answer->finish == FinishReason::kLength && answer->statistics.generated_tokens != settings.max_tokens;
-  if (!full || leave_ || !conversation_.answered()) return false;
+      answer.finish == FinishReason::kLength && answer.statistics.generated_tokens != conversation_.settings.max_tokens;
+  if (!full || !conversation_.answered()) return false;
   const int turns = turns_to_leave_out(true);
   if (turns == 0) {
     note(
-        fmt::format("The context of {} tokens is full, and this turn alone fills it: the answer ends here. /new begins "
-                    "a new conversation.",
+        fmt::format("The context of {} tokens is full, and there is no older turn whose leaving out would make room: "
+                    "the answer ends here. /new begins a new conversation.",
                     model_.context_length()));
     return false;
   }
   if (!offer_to_leave_out(model_.context_length(), turns, true)) return false;
   // A thought cannot be gone on with: the question is asked again, with more room.
-  if (answer->content.empty() && !continues) conversation_.take_back_answer();
+  if (answer.content.empty() && !continues) conversation_.take_back_answer();
   return true;
 }
 

@@ -39,6 +39,8 @@ class ChatSession {
 
   void answer_question();
   bool stream(const std::vector<tokens::Message>& messages, bool continues);
+  void keep(const ChatAnswer& answer, bool continues);
+  bool offer_to_go_on(const ChatAnswer& answer, bool continues);
   void tell_end(const ChatAnswer& answer);
   bool make_room();
   bool offer_to_leave_out(int tokens, int turns, bool midway);

@@ -25,6 +25,13 @@ Conversation begin(const ChatFlags& flags, const engine::LoadedModel& model, std
   return conversation;
 }
 
+Result<std::string> piped_question() {
+  auto text = read_text("-");
+  if (text && text->find_first_not_of(" \t\r\n") == std::string::npos) return fail("standard input holds no question");
+  if (text) text->resize(text->find_last_not_of("\r\n") + 1);
+  return text;
+}
+
 }  // namespace
 
 Result<std::string> system_prompt(const std::string& text_or_file) {
@@ -38,14 +45,12 @@ Status chat(const ChatFlags& flags) {
   use_utf8_locale();
   auto system = system_prompt(flags.system);
   if (!system) return std::unexpected(system.error());
+  // A wrong name is said before a question is read, and a question that is missing before a model is loaded.
+  if (auto path = resolve_model(flags.model); !path) return std::unexpected(path.error());
   const bool at_terminal = isatty(STDIN_FILENO) == 1;
-  std::string question;
-  if (!at_terminal) {
-    auto text = read_text("-");
-    if (!text) return std::unexpected(text.error());
-    if (text->find_first_not_of(" \t\r\n") == std::string::npos) return fail("standard input holds no question");
-    question = text->substr(0, text->find_last_not_of("\r\n") + 1);
-  }
+  Result<std::string> question;
+  if (!at_terminal) question = piped_question();
+  if (!question) return std::unexpected(question.error());
   auto model = open_model(flags);
   if (!model) return std::unexpected(model.error());
   // What cannot chat says so before a person types.
@@ -54,7 +59,7 @@ Status chat(const ChatFlags& flags) {
     return fail("{} cannot chat: {}; `fathom generate --raw` continues texts", (*model)->name(),
                 prompt.error().message);
   ChatSession session(**model, begin(flags, **model, std::move(*system)));
-  if (!at_terminal) return session.answer_once(std::move(question));
+  if (!at_terminal) return session.answer_once(std::move(*question));
   const auto places = files::Places::from_environment();
   return session.talk(places ? places->data + "/chat_history" : std::string());
 }
