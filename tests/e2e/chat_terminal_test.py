@@ -5,6 +5,7 @@ Drives `FATHOM chat MODEL` as a person at a terminal does (a pty, with LANG=C): 
 commands, history, a full context; then as scripts do, through pipes. What a terminal would show is worked out from the
 bytes (screen.py). Standard library only; the last line is "N passed, N failed".
 """
+import concurrent.futures
 import fcntl
 import json
 import os
@@ -462,24 +463,28 @@ def test_what_pipes_get_wrong(home):
     assert missing.returncode == 1 and b"nothing.txt" in missing.stderr, missing
 
 
+def run(name, test, fathom, model):
+    """One test in a person's folder of its own: its name, its seconds, what went wrong."""
+    home, start, wrong = Home(fathom, model), time.monotonic(), ""
+    try:
+        test(home)
+    except Exception:  # whatever went wrong, it is this test's failure and the next one's turn
+        wrong = traceback.format_exc()
+    home.folder.cleanup()
+    return name, time.monotonic() - start, wrong
+
+
 def main():
     fathom, model = (str(pathlib.Path(word).resolve()) for word in sys.argv[1:3])
-    only = sys.argv[3:]
-    passed = failed = 0
-    for name, test in list(globals().items()):
-        if not name.startswith("test_") or (only and name not in only):
-            continue
-        home = Home(fathom, model)
-        try:
-            test(home)
-            passed += 1
-            print(f"ok      {name}", flush=True)
-        except Exception:  # whatever went wrong, it is this test's failure and the next one's turn
-            failed += 1
-            print(f"FAILED  {name}\n{traceback.format_exc()}", flush=True)
-        finally:
-            home.folder.cleanup()
-    print(f"{passed} passed, {failed} failed")
+    tests = [(name, test) for name, test in globals().items()
+             if name.startswith("test_") and (not sys.argv[3:] or name in sys.argv[3:])]
+    failed = 0
+    # Two at a time: a person at a terminal is mostly waited for.
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        for name, seconds, wrong in pool.map(lambda t: run(*t, fathom, model), tests):
+            failed += bool(wrong)
+            print(f"{'FAILED' if wrong else 'ok':<7} {name} ({seconds:.1f} s)\n{wrong}".rstrip(), flush=True)
+    print(f"{len(tests) - failed} passed, {failed} failed")
     sys.exit(failed > 0)
 
 
