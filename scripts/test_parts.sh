@@ -60,7 +60,8 @@ part_golden_all() {
 part_exactness() {
   local python
   program && python=$(scripts/reference_python.sh) || return
-  "$python" tests/golden/smollm2_exactness.py --model "$model" --fathom build/test/fathom
+  "$python" tests/golden/smollm2_exactness.py --model "$model" --fathom build/test/fathom \
+    --llama-python "$python"
 }
 
 part_tokenizers() {
