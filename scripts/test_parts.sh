@@ -2,8 +2,8 @@
 # repository, not run. A part is a function part_NAME whose output ends with "N passed, N failed"; a new test program is
 # named here once, and from then on its absence is a failure.
 
-parts=(text layers unit isa golden server page run fuzz)
-long_parts=(chat unit_asan unit_tsan server_asan server_tsan golden_all exactness tokenizers templates quantize fuzz_long)
+parts=(text layers unit isa golden server chat page run fuzz)
+long_parts=(unit_asan unit_tsan server_asan server_tsan golden_all exactness tokenizers templates quantize fuzz_long)
 
 fuzz_seconds=12         # of each reader, in the short form
 fuzz_runs=10000000      # of each reader, in the long form
