@@ -14,10 +14,10 @@ using tokens::TokenId;
 
 namespace {
 
+using Clock = Sequence::Clock;
+
 // Runs that wait beyond this are refused: whoever asks is better told than kept for minutes.
 constexpr std::size_t kLongestQueue = 256;
-// Sequences of one step: beyond it the logits of a step would outgrow what the step may take of memory.
-constexpr std::size_t kMostRunning = 64;
 
 double seconds(auto duration) {
   return std::chrono::duration<double>(duration).count();
@@ -29,17 +29,19 @@ Result<std::unique_ptr<BatchEngine>> BatchEngine::make(Runner& runner, std::vect
   const auto& cache = runner.cache();
   const std::int64_t one = (runner.context() + cache.page_tokens - 1) / cache.page_tokens;
   const auto budget = static_cast<std::int64_t>(runner.cache_budget() / cache.page_bytes());
-  auto pages = PagePool::make(
-      cache.page_bytes(), std::max(one, std::min<std::int64_t>(budget, one * static_cast<std::int64_t>(kMostRunning))));
+  auto pages = PrefixCache::make(
+      cache.page_bytes(), std::max(one, std::min<std::int64_t>(budget, one * static_cast<std::int64_t>(kMostRunning))),
+      cache.page_tokens);
   if (!pages) return std::unexpected(pages.error());
   return std::unique_ptr<BatchEngine>(new BatchEngine(runner, std::move(*pages), std::move(undefined)));
 }
 
-BatchEngine::BatchEngine(Runner& runner, PagePool pages, std::vector<TokenId> undefined)
-    : runner_(runner), undefined_(std::move(undefined)), pages_(std::move(pages)) {
+BatchEngine::BatchEngine(Runner& runner, PrefixCache cache, std::vector<TokenId> undefined)
+    : runner_(runner),
+      undefined_(std::move(undefined)),
+      scheduler_(std::move(cache), runner.prefill_cell(), runner.two_forms()) {
   rows_.reserve(kStepRows + kMostRunning);
   step_pages_.reserve(kMostRunning);
-  step_sequences_.reserve(kMostRunning);
   thread_ = std::jthread([this](std::stop_token stop) { loop(stop); });
 }
 
@@ -67,8 +69,8 @@ Result<RunId> BatchEngine::submit(Run run, TokenSink sink) {
   sequence->sink = std::move(sink);
   sequence->submitted = Clock::now();
   const std::scoped_lock lock(mutex_);
-  if (waiting_count_ >= kLongestQueue) return fail("{} requests are waiting already: try again later", waiting_count_);
-  ++waiting_count_;
+  const std::size_t waiting = submitted_.size() + static_cast<std::size_t>(status_.waiting);
+  if (waiting >= kLongestQueue) return fail("{} requests are waiting already: try again later", waiting);
   const RunId id = sequence->id = next_id_++;
   submitted_.push_back(std::move(sequence));
   wake_.notify_one();
@@ -81,81 +83,59 @@ void BatchEngine::cancel(RunId id) {
   wake_.notify_one();
 }
 
+EngineStatus BatchEngine::status() const {
+  const std::scoped_lock lock(mutex_);
+  EngineStatus now = status_;
+  now.waiting += static_cast<std::int64_t>(submitted_.size());
+  return now;
+}
+
 // Waits while there is nothing to do; false when the engine is to end.
 bool BatchEngine::take_messages(std::stop_token stop) {
   std::unique_lock lock(mutex_);
-  if (running_.empty() && waiting_.empty()) wake_.wait(lock, stop, [&] { return !submitted_.empty(); });
+  if (scheduler_.idle()) wake_.wait(lock, stop, [&] { return !submitted_.empty(); });
   if (stop.stop_requested()) return false;
-  for (auto& sequence : submitted_) waiting_.push_back(std::move(sequence));
+  for (auto& sequence : submitted_) scheduler_.enter(std::move(sequence));
   submitted_.clear();
-  for (const RunId id : cancelled_) {
-    const auto mark = [id](auto& list) {
-      for (auto& sequence : list)
-        if (sequence->id == id) sequence->cancelled = true;
-    };
-    mark(waiting_);
-    mark(running_);
-  }
+  status_.waiting = static_cast<std::int64_t>(scheduler_.waiting());
+  for (const RunId id : cancelled_)
+    scheduler_.each([id](Sequence& s) {
+      if (s.id == id) s.cancelled = true;
+    });
   cancelled_.clear();
   return true;
 }
 
-void BatchEngine::admit() {
-  while (!waiting_.empty()) {
-    Sequence& next = *waiting_.front();
-    const auto page = runner_.cache().page_tokens;
-    const std::int64_t needed = (next.limit + page - 1) / page;
-    const bool room = needed <= pages_.free_pages() && running_.size() < kMostRunning;
-    if (!room && !next.cancelled) return;
-    next.admitted = Clock::now();
-    next.statistics.queue_seconds = seconds(next.admitted - next.submitted);
-    if (!next.cancelled)
-      for (std::int64_t i = 0; i < needed; ++i) next.pages.push_back(pages_.take());
-    running_.push_back(std::move(waiting_.front()));
-    waiting_.pop_front();
-    const std::scoped_lock lock(mutex_);
-    --waiting_count_;
-  }
-}
-
-// Rows of this step: decoding runs first, one token each, then prompts, oldest first, up to the end of a cell.
 void BatchEngine::build_step() {
-  rows_.clear(), step_pages_.clear(), step_sequences_.clear();
-  const auto add = [&](Sequence& s, std::int64_t count) {
-    const auto index = static_cast<std::int32_t>(step_sequences_.size());
-    step_sequences_.push_back(&s);
+  rows_.clear(), step_pages_.clear();
+  parts_ = scheduler_.next_step(pace_.prompt_rows(scheduler_.decoding()));
+  const std::int64_t page = runner_.cache().page_tokens;
+  for (const auto& [sequence, rows] : parts_) {
+    const Sequence& s = *sequence;
+    const auto index = static_cast<std::int32_t>(step_pages_.size());
     step_pages_.push_back({s.pages});
-    for (std::int64_t i = 0; i < count; ++i) {
-      const std::int64_t at = s.computed + i;
+    for (std::int64_t at = s.computed; at < s.computed + rows; ++at)
       rows_.push_back({.token = s.ids[static_cast<std::size_t>(at)],
                        .position = static_cast<std::int32_t>(at),
                        .sequence = index,
-                       .prefill = in_full_cell(at, s.prompt_size(), runner_.prefill_cell()),
-                       .logits = at + 1 == static_cast<std::int64_t>(s.ids.size())});
-    }
-  };
-  for (auto& s : running_)
-    if (s->decoding()) add(*s, 1);
-  std::int64_t left = kStepRows;
-  const std::int64_t cell = runner_.prefill_cell();
-  for (auto& s : running_) {
-    if (s->decoding() || left <= 0) continue;
-    std::int64_t end = std::min(s->computed + left, s->prompt_size());
-    if (end < s->prompt_size() && end / cell * cell > s->computed) end = end / cell * cell;
-    left -= end - s->computed;
-    add(*s, end - s->computed);
+                       .prefill = s.expanded[static_cast<std::size_t>(at / page)] != 0,
+                       .logits = at + 1 == s.size()});
   }
 }
 
 void BatchEngine::run_step() {
+  const auto start = Clock::now();
+  std::size_t streams = 0;
+  for (const auto& part : parts_) streams += part.sequence->decoding() ? 1 : 0;
   model::Step step = runner_.step(rows_, step_pages_);
   runner_.model().forward(step);
+  pace_.record(seconds(Clock::now() - start), streams, static_cast<std::int64_t>(rows_.size() - streams));
   const auto vocabulary = static_cast<std::size_t>(runner_.model().config().vocabulary);
   std::size_t with_logits = 0;
-  for (std::size_t row = 0; row < rows_.size(); ++row) {
-    Sequence& s = *step_sequences_[static_cast<std::size_t>(rows_[row].sequence)];
-    ++s.computed;
-    if (rows_[row].logits) deliver(s, step.logits.subspan(with_logits++ * vocabulary, vocabulary));
+  for (const auto& [sequence, rows] : parts_) {
+    scheduler_.advance(*sequence, rows);
+    if (sequence->computed == sequence->size())
+      deliver(*sequence, step.logits.subspan(with_logits++ * vocabulary, vocabulary));
   }
 }
 
@@ -178,6 +158,7 @@ void BatchEngine::deliver(Sequence& s, std::span<float> logits) {
   s.sampler->accept(event.token);
   s.ids.push_back(event.token);
   ++s.statistics.generated_tokens;
+  ++generated_tokens_;
   s.statistics.decode_seconds = seconds(now - s.first_token);
   const bool stop = !s.run.ignore_stop && std::ranges::find(s.run.stop_tokens, event.token) != s.run.stop_tokens.end();
   if (stop) {
@@ -198,38 +179,47 @@ void BatchEngine::finish(Sequence& s, TokenEvent event) {
 }
 
 // Ends cancelled runs and gives back the pages of all that ended.
-void BatchEngine::retire() {
-  for (auto it = running_.begin(); it != running_.end();) {
-    Sequence& s = **it;
+void BatchEngine::end_cancelled() {
+  scheduler_.each([this](Sequence& s) {
     if (s.cancelled) finish(s, {.finish = FinishReason::kCancelled});
-    if (!s.finished) {
-      ++it;
-      continue;
-    }
-    pages_.give_back(s.pages);
-    it = running_.erase(it);
-  }
+  });
+  scheduler_.retire();
+}
+
+void BatchEngine::publish_status() {
+  const PrefixCache& cache = scheduler_.cache();
+  const std::scoped_lock lock(mutex_);
+  status_.waiting = static_cast<std::int64_t>(scheduler_.waiting());
+  status_.running = static_cast<std::int64_t>(scheduler_.running());
+  status_.pages = cache.all_pages();
+  status_.pages_kept = cache.kept_pages();
+  status_.pages_in_use = cache.all_pages() - cache.available();
+  status_.page_tokens = cache.page_tokens();
+  status_.prompt_tokens = scheduler_.counts().prompt_tokens;
+  status_.prompt_tokens_reused = scheduler_.counts().reused_tokens;
+  status_.set_aside = scheduler_.counts().set_aside;
+  status_.generated_tokens = generated_tokens_;
 }
 
 void BatchEngine::loop(std::stop_token stop) {
   while (take_messages(stop)) {
-    admit();
-    retire();
-    if (running_.empty()) continue;
-    build_step();
-    run_step();
-    retire();
+    end_cancelled();
+    scheduler_.admit();
+    if (scheduler_.running() > 0) {
+      build_step();
+      run_step();
+      end_cancelled();
+    }
+    publish_status();
   }
   // Whoever still waits is told.
   {
     const std::scoped_lock lock(mutex_);
-    for (auto& s : submitted_) running_.push_back(std::move(s));
+    for (auto& s : submitted_) scheduler_.enter(std::move(s));
     submitted_.clear();
   }
-  for (auto& s : waiting_) running_.push_back(std::move(s));
-  waiting_.clear();
-  for (auto& s : running_) s->cancelled = true;
-  retire();
+  scheduler_.each([](Sequence& s) { s.cancelled = true; });
+  end_cancelled();
 }
 
 }  // namespace fathom::engine

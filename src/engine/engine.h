@@ -55,6 +55,16 @@ using RunId = std::uint64_t;
 // event (a stop string was found).
 using TokenSink = std::function<bool(const TokenEvent&, const RunStatistics&)>;
 
+// What the engine holds now, and what it has done since it started.
+struct EngineStatus {
+  std::int64_t waiting = 0, running = 0;                     // runs
+  std::int64_t pages = 0, pages_in_use = 0, pages_kept = 0;  // of cache; kept: for runs to come
+  std::int64_t page_tokens = 0;
+  std::uint64_t prompt_tokens = 0, prompt_tokens_reused = 0;  // reused: found in the prefix cache
+  std::uint64_t generated_tokens = 0;
+  std::uint64_t set_aside = 0;  // how often a run made room for older ones
+};
+
 class Engine {
  public:
   virtual ~Engine() = default;
@@ -64,6 +74,8 @@ class Engine {
   // The run ends with kCancelled within one step. Unknown and finished ids are ignored.
   virtual void cancel(RunId id) = 0;
   virtual int context_length() const = 0;
+  // As of the last step; for any thread.
+  virtual EngineStatus status() const { return {}; }
 };
 
 }  // namespace fathom::engine

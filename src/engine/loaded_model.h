@@ -14,10 +14,11 @@
 namespace fathom::engine {
 
 struct LoadOptions {
-  int threads = 0;         // 0: as many as the machine or the cgroup's quota gives
-  int context = 0;         // 0: the model's own, at most what memory holds
-  std::string cache_type;  // "f32", "bf16", "q8"; "": f32 with the scalar kernels, bf16 otherwise
-  int prefill_cell = 0;    // positions in a cell of the prefill grid; 0: the built-in size (tests make it small)
+  int threads = 0;              // 0: as many as the machine or the cgroup's quota gives
+  int context = 0;              // 0: the model's own, at most what memory holds
+  std::string cache_type;       // "f32", "bf16", "q8"; "": f32 with the scalar kernels, bf16 otherwise
+  std::size_t cache_bytes = 0;  // memory for the cache of all runs; 0: what the weights leave
+  int prefill_cell = 0;         // positions in a cell of the prefill grid; 0: the built-in size (tests make it small)
   std::function<void(double)> progress;  // 0..1 while the weights are read; may be empty
 };
 

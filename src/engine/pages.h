@@ -22,6 +22,10 @@ class PagePool {
 
   std::int64_t free_pages() const { return static_cast<std::int64_t>(free_.size()); }
   std::int64_t all_pages() const { return pages_; }
+  // A page's number, 0 .. all_pages() - 1, and back.
+  std::int64_t index(const std::byte* page) const { return (page - base_) / static_cast<std::int64_t>(page_bytes_); }
+  std::byte* at(std::int64_t index) const { return base_ + static_cast<std::size_t>(index) * page_bytes_; }
+  std::size_t page_bytes() const { return page_bytes_; }
   // free_pages() must not be 0.
   std::byte* take();
   void give_back(std::span<std::byte* const> pages);

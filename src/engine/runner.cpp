@@ -1,6 +1,7 @@
 #include "engine/runner.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/machine.h"
 #include "base/resident.h"
@@ -84,6 +85,8 @@ Result<void> Runner::set_up(const LoadOptions& options) {
                 .cache = {.layers = model_->cache_layers(), .planes = model_->cache_planes(), .type = *type},
                 .pack = table.pack != nullptr && model::has_block_formats(*model_)};
   if (options.prefill_cell > 0) prefill_cell_ = options.prefill_cell;
+  // A page lies within one cell, so that all its rows are computed in one form.
+  resources_.cache.page_tokens = std::gcd(resources_.cache.page_tokens, std::int64_t{prefill_cell_});
   return size_cache(options);
 }
 
@@ -93,6 +96,15 @@ Result<void> Runner::size_cache(const LoadOptions& options) {
   const std::size_t per_token = resources_.cache.bytes_per_token();
   const std::size_t taken = weights + kReserve;
   cache_budget_ = memory > taken ? memory - taken : 0;
+  if (options.cache_bytes > 0) {
+    if (options.cache_bytes > cache_budget_)
+      return fail("a cache of {:.1f} GiB was asked for, but memory leaves {:.1f} GiB beside the weights",
+                  static_cast<double>(options.cache_bytes) / 0x1p30, static_cast<double>(cache_budget_) / 0x1p30);
+    if (options.cache_bytes / per_token < kLeastContext)
+      return fail("a cache of {} bytes holds {} positions, expected at least {}: {} bytes", options.cache_bytes,
+                  options.cache_bytes / per_token, kLeastContext, per_token * kLeastContext);
+    cache_budget_ = options.cache_bytes;
+  }
   const auto fitting =
       static_cast<std::int64_t>(std::min<std::size_t>(cache_budget_ / per_token, std::size_t{1} << 30));
   if (fitting < kLeastContext)

@@ -39,6 +39,8 @@ class Runner {
   const model::CacheLayout& cache() const { return resources_.cache; }
   const model::StepResources& resources() const { return resources_; }
   int prefill_cell() const { return prefill_cell_; }
+  // Whether rows of full prefill cells are computed in another form than the others (latent attention).
+  bool two_forms() const { return model_->config().latent.kv_rank > 0; }
   // Positions a sequence may have: the option's, or the model's own, at most what memory holds.
   int context() const { return context_; }
   // Bytes the cache may take beside the weights.

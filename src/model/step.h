@@ -120,7 +120,7 @@ class Step {
  private:
   std::byte* packed_rows(std::int64_t n, std::int64_t width, std::size_t& stride);
 
-  StepResources r_;
+  const StepResources& r_;
   std::span<const Row> rows_;
   std::span<const SequencePages> sequences_;
 };

@@ -5,44 +5,22 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
-#include <ostream>
 #include <string>
 #include <vector>
 
 #include "engine/pages.h"
 #include "engine/runner.h"
-#include "files/json.h"
+#include "golden_cases.h"
 
 namespace fathom::engine {
 namespace {
 
+using Case = GoldenCase;
 using Ids = std::vector<tokens::TokenId>;
 using Logits = std::vector<float>;  // [T][V]
 
-const std::string kData = std::string(FATHOM_SOURCE_DIR) + "/tests/golden/data/";
 constexpr int kCell = 8;           // small, so that short texts fill cells
 constexpr std::size_t kLong = 60;  // positions looked at, of texts that are longer
-
-struct Case {
-  std::string name, path;
-  Ids ids;
-};
-
-void PrintTo(const Case& c, std::ostream* out) { *out << c.name; }
-
-std::vector<Case> cases() {
-  std::vector<Case> all;
-  const auto json = files::read_json(kData + "cases.json");
-  if (!json) return all;
-  for (const auto& c : *json) {
-    Case one{c["name"], kData + std::string(c["path"]), {}};
-    std::ifstream in(kData + std::string(c["tokens"]));
-    for (tokens::TokenId id; one.ids.size() < kLong && in >> id;) one.ids.push_back(id);
-    all.push_back(std::move(one));
-  }
-  return all;
-}
 
 std::unique_ptr<Runner> load(const Case& c, const std::string& cache_type, int threads) {
   auto runner =
@@ -57,7 +35,7 @@ class Sequence {
   Sequence(Runner& runner, Ids ids, std::size_t prompt)
       : ids_(std::move(ids)),
         prompt_(static_cast<std::int64_t>(prompt)),
-        pool_(std::move(*PagePool::make(runner.cache().page_bytes(), 4))),
+        pool_(std::move(*PagePool::make(runner.cache().page_bytes(), runner.context() / runner.cache().page_tokens))),
         cell_(runner.prefill_cell()) {
     while (pool_.free_pages() > 0) pages_.push_back(pool_.take());
   }
@@ -148,14 +126,10 @@ TEST_P(Properties, PrefillEqualsSingleSteps) {
   EXPECT_LT(largest_difference(compute(*runner, ids, ids.size(), ids.size()), compute(*runner, ids, 0, 1)), 1e-4);
 }
 
-INSTANTIATE_TEST_SUITE_P(Goldens, Properties, testing::ValuesIn(cases()), [](const auto& golden) {
-  std::string name = golden.param.name;
-  std::ranges::replace(name, '-', '_');
-  return name;
-});
+INSTANTIATE_TEST_SUITE_P(Goldens, Properties, testing::ValuesIn(golden_cases(kLong)), golden_test_name);
 
 TEST(PropertiesData, IsThere) {
-  EXPECT_GE(cases().size(), 10u);
+  EXPECT_GE(golden_cases(kLong).size(), 10u);
 }
 
 }  // namespace

@@ -1,0 +1,79 @@
+// The cache's pages and what is worth keeping of them: full pages by their keys, in memory. A page is in use by runs,
+// or kept for a later run that begins with the same tokens, or free; kept pages leave, least recently used first, when
+// pages are needed. Which pages a prompt may begin with is decided elsewhere (reusable_prefix.h).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/error.h"
+#include "engine/page_key.h"
+#include "engine/pages.h"
+
+namespace fathom::engine {
+
+class PrefixCache {
+ public:
+  // Everything it will ever need is allocated here. Errors as PagePool::make.
+  static base::Result<PrefixCache> make(std::size_t page_bytes, std::int64_t pages, std::int64_t page_tokens);
+
+  std::int64_t page_tokens() const { return page_tokens_; }
+  std::int64_t all_pages() const { return pool_.all_pages(); }
+  std::int64_t kept_pages() const { return kept_; }  // that no run uses
+  // Pages that take() can still hand out.
+  std::int64_t available() const { return pool_.free_pages() + kept_; }
+
+  // A page to write, for one run. nullptr: runs use all of them.
+  std::byte* take();
+
+  struct Found {
+    std::byte* page = nullptr;
+    bool answer = false;  // holds tokens of an answer
+  };
+  std::optional<Found> find(const PageKey& key, std::span<const tokens::TokenId> tokens) const;
+  // One more run uses a page that find() showed.
+  void hold(std::byte* page);
+  // A run has filled the page, and nobody writes to it any more. Returns the page that the run is to use from now on:
+  // it, or another of the same key (then this one is free).
+  std::byte* keep(std::byte* page, const PageKey& key, std::span<const tokens::TokenId> tokens, bool answer);
+  // A run uses these no longer; they are in the order of its positions.
+  void release(std::span<std::byte* const> pages);
+
+ private:
+  using Index = std::int32_t;
+  static constexpr Index kNone = -1;
+
+  struct Node {
+    PageKey key;
+    std::int32_t users = 0;
+    Index next = kNone;                  // of its bucket
+    Index older = kNone, newer = kNone;  // among kept pages without users
+    bool full = false;                   // has a key
+    bool answer = false;
+  };
+
+  PrefixCache(PagePool pool, std::int64_t page_tokens);
+  Node& node(Index i) { return nodes_[static_cast<std::size_t>(i)]; }
+  const Node& node(Index i) const { return nodes_[static_cast<std::size_t>(i)]; }
+  Index index(const std::byte* page) const { return static_cast<Index>(pool_.index(page)); }
+  std::span<tokens::TokenId> tokens_of(Index i);
+  std::span<const tokens::TokenId> tokens_of(Index i) const;
+  Index& bucket(const PageKey& key) { return buckets_[key.low & (buckets_.size() - 1)]; }
+  Index look_up(const PageKey& key, std::span<const tokens::TokenId> tokens) const;
+  void forget(Index i);
+  void unlink(Index i);
+  void append(Index i);
+
+  PagePool pool_;
+  std::int64_t page_tokens_;
+  std::vector<Node> nodes_;                // by page
+  std::vector<tokens::TokenId> tokens_;    // of every page
+  std::vector<Index> buckets_;             // a power of two
+  Index oldest_ = kNone, newest_ = kNone;  // kept pages without users; a page stands before the one it follows from
+  std::int64_t kept_ = 0;
+};
+
+}  // namespace fathom::engine

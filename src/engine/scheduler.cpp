@@ -1,0 +1,223 @@
+#include "engine/scheduler.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/reusable_prefix.h"
+#include "engine/runner.h"
+
+namespace fathom::engine {
+
+using tokens::TokenId;
+
+Scheduler::Scheduler(PrefixCache cache, int cell, bool two_forms)
+    : cache_(std::move(cache)), cell_(cell), two_forms_(two_forms) {
+  running_.reserve(kMostRunning);
+  parts_.reserve(kMostRunning);
+}
+
+std::int64_t Scheduler::pages_for(std::int64_t tokens) const {
+  return (tokens + cache_.page_tokens() - 1) / cache_.page_tokens();
+}
+
+std::span<const TokenId> Scheduler::page_of(const Sequence& s, std::size_t page) const {
+  const auto n = static_cast<std::size_t>(cache_.page_tokens());
+  return std::span(s.ids).subspan(page * n, n);
+}
+
+std::size_t Scheduler::decoding() const {
+  return static_cast<std::size_t>(std::ranges::count_if(running_, [](const auto& s) { return s->decoding(); }));
+}
+
+namespace {
+
+// Runs are few, and most come in order: a place is found from the end.
+void insert_by_age(std::vector<std::unique_ptr<Sequence>>& list, std::unique_ptr<Sequence> sequence) {
+  auto at = list.end();
+  while (at != list.begin() && (*(at - 1))->id > sequence->id) --at;
+  list.insert(at, std::move(sequence));
+}
+
+}  // namespace
+
+void Scheduler::enter(std::unique_ptr<Sequence> sequence) {
+  Sequence& s = *sequence;
+  const auto [at, is_new] = owners_.try_emplace(s.run.owner, Owner{.name = s.run.owner});
+  s.owner = &at->second;
+  // Who comes anew waits for one turn of the others; who left and came back gains nothing by it.
+  if (is_new) s.owner->turn = ++turn_;
+  ++s.owner->runs;
+  const std::int64_t pages = pages_for(s.limit);
+  s.pages.reserve(static_cast<std::size_t>(pages));
+  for (std::int64_t p = 0; p < pages; ++p)
+    s.expanded.push_back(two_forms_ &&
+                         in_full_cell(p * cache_.page_tokens(), s.prompt_size(), static_cast<int>(cell_)));
+  insert_by_age(waiting_, std::move(sequence));
+}
+
+void Scheduler::each(base::FunctionRef<void(Sequence&)> visit) {
+  for (auto& s : waiting_) visit(*s);
+  for (auto& s : running_) visit(*s);
+}
+
+// Whether all its tokens so far fit, beside what the running ones have still to read and a page for each to go on.
+bool Scheduler::has_room(const Sequence& sequence) const {
+  if (running_.empty()) return true;
+  if (running_.size() >= kMostRunning) return false;
+  std::int64_t promised = 0;
+  for (const auto& s : running_)
+    promised += 1 + std::max<std::int64_t>(0, pages_for(s->size()) - static_cast<std::int64_t>(s->pages.size()));
+  return pages_for(sequence.size()) + 1 + promised <= cache_.available();
+}
+
+void Scheduler::admit() {
+  while (!waiting_.empty()) {
+    const auto next = std::ranges::min_element(waiting_, {}, [](const auto& s) { return s->owner->running; });
+    if (!has_room(**next)) return;
+    ++(*next)->owner->running;
+    if (!(*next)->set_aside) {
+      (*next)->admitted = Sequence::Clock::now();
+      (*next)->statistics.queue_seconds = std::chrono::duration<double>((*next)->admitted - (*next)->submitted).count();
+    }
+    insert_by_age(running_, std::move(*next));
+    waiting_.erase(next);
+  }
+}
+
+// Pages for the first `tokens` tokens; false when there are none left.
+bool Scheduler::grow(Sequence& s, std::int64_t tokens) {
+  while (static_cast<std::int64_t>(s.pages.size()) < pages_for(tokens)) {
+    std::byte* page = cache_.take();
+    if (page == nullptr) return false;
+    s.pages.push_back(page);
+  }
+  return true;
+}
+
+void Scheduler::begin_with(Sequence& s, std::byte* page, const PageKey& key) {
+  cache_.hold(page);
+  s.pages.push_back(page);
+  s.key = key;
+  ++s.full_pages;
+  s.computed += cache_.page_tokens();
+}
+
+// Looks for what is kept of a run's tokens when its first turn has come: another may have read them just before.
+void Scheduler::begin(Sequence& s) {
+  s.begun = true;
+  s.key = first_key(s.run.owner);
+  if (s.set_aside) {  // the same rows again, in the forms they had
+    while (static_cast<std::int64_t>((s.full_pages + 1)) * cache_.page_tokens() < s.size()) {
+      const auto tokens = page_of(s, s.full_pages);
+      const PageKey key = next_key(s.key, tokens, s.expanded[s.full_pages] != 0);
+      const auto found = cache_.find(key, tokens);
+      if (!found) return;
+      begin_with(s, found->page, key);
+    }
+    return;
+  }
+  const auto prefix = reusable_prefix(s.run.prompt, s.key, cache_.page_tokens(), s.expanded,
+                                      [&](const PageKey& key, std::span<const TokenId> tokens) -> std::optional<bool> {
+                                        const auto found = cache_.find(key, tokens);
+                                        return found ? std::optional(found->answer) : std::nullopt;
+                                      });
+  for (const PrefixPage& page : prefix) {
+    s.expanded[s.full_pages] = page.expanded;
+    begin_with(s, cache_.find(page.key, page_of(s, s.full_pages))->page, page.key);
+  }
+  s.statistics.cached_tokens = static_cast<int>(s.computed);
+  counts_.prompt_tokens += static_cast<std::uint64_t>(s.prompt_size());
+  counts_.reused_tokens += static_cast<std::uint64_t>(s.computed);
+}
+
+// The youngest gives its pages up. What was full stays kept while there is room, the rest is computed again.
+void Scheduler::set_youngest_aside() {
+  FATHOM_CHECK(running_.size() > 1);  // one run always fits: there are pages for a whole context
+  Sequence& s = *running_.back();
+  cache_.release(s.pages);
+  s.pages.clear();
+  s.computed = 0;
+  s.full_pages = 0;
+  s.begun = false;
+  s.set_aside = true;
+  --s.owner->running;
+  ++counts_.set_aside;
+  insert_by_age(waiting_, std::move(running_.back()));
+  running_.pop_back();
+}
+
+void Scheduler::add_decoding() {
+  for (std::size_t i = 0; i < running_.size(); ++i) {
+    Sequence& s = *running_[i];
+    if (!s.decoding()) continue;
+    bool here = true;
+    while (here && !grow(s, s.computed + 1)) {
+      here = i + 1 < running_.size();  // else it is the youngest itself
+      set_youngest_aside();
+    }
+    if (here) parts_.push_back({&s, 1});
+  }
+}
+
+// Of the runs that are being read and had no turn in this step: the oldest of the owner whose turn is longest ago.
+Sequence* Scheduler::next_reader() {
+  Sequence* next = nullptr;
+  for (const auto& s : running_)
+    if (!s->decoding() && s->step != step_ && (next == nullptr || s->owner->turn < next->owner->turn)) next = s.get();
+  return next;
+}
+
+void Scheduler::add_prompts(std::int64_t rows) {
+  while (rows > 0) {
+    Sequence* s = next_reader();
+    if (s == nullptr) return;
+    s->step = step_;
+    if (!s->begun) begin(*s);
+    std::int64_t end = std::min(s->computed + rows, s->size());
+    if (end < s->size() && end / cell_ * cell_ > s->computed) end = end / cell_ * cell_;
+    if (!grow(*s, end)) end = std::min(end, static_cast<std::int64_t>(s->pages.size()) * cache_.page_tokens());
+    if (end <= s->computed) continue;
+    s->owner->turn = ++turn_;
+    parts_.push_back({s, end - s->computed});
+    rows -= end - s->computed;
+  }
+}
+
+std::span<const Scheduler::Part> Scheduler::next_step(std::int64_t prompt_rows) {
+  parts_.clear();
+  ++step_;
+  add_decoding();
+  add_prompts(prompt_rows);
+  // Only prompts, and no page for any of them: the youngest makes room until the oldest can go on.
+  while (parts_.empty() && !running_.empty()) {
+    set_youngest_aside();
+    ++step_;
+    add_prompts(std::max<std::int64_t>(1, prompt_rows));
+  }
+  return parts_;
+}
+
+void Scheduler::advance(Sequence& s, std::int64_t rows) {
+  s.computed += rows;
+  const std::int64_t page = cache_.page_tokens();
+  while (static_cast<std::int64_t>(s.full_pages + 1) * page <= s.computed) {
+    const std::size_t p = s.full_pages++;
+    const auto tokens = page_of(s, p);
+    s.key = next_key(s.key, tokens, s.expanded[p] != 0);
+    s.pages[p] = cache_.keep(s.pages[p], s.key, tokens, static_cast<std::int64_t>(p + 1) * page > s.prompt_size());
+  }
+}
+
+void Scheduler::retire() {
+  const auto leave = [this](const std::unique_ptr<Sequence>& s, bool was_running) {
+    if (!s->finished) return false;
+    cache_.release(s->pages);
+    if (was_running) --s->owner->running;
+    if (--s->owner->runs == 0) owners_.erase(owners_.find(s->run.owner));
+    return true;
+  };
+  std::erase_if(waiting_, [&](const auto& s) { return leave(s, false); });
+  std::erase_if(running_, [&](const auto& s) { return leave(s, true); });
+}
+
+}  // namespace fathom::engine
