@@ -4,6 +4,7 @@
 #include <limits>
 #include <utility>
 
+#include "engine/cache_identity.h"
 #include "engine/score.h"
 
 namespace fathom::engine {
@@ -16,6 +17,10 @@ namespace {
 
 using Clock = Sequence::Clock;
 
+// How often an engine with nothing else to do looks whether the disk cache's writer takes more.
+constexpr std::chrono::milliseconds kWriterPoll(5);
+// How long it goes on giving pages to the writer when it is to end.
+constexpr std::chrono::seconds kLastWrites(3);
 // Runs that wait beyond this are refused: whoever asks is better told than kept for minutes.
 constexpr std::size_t kLongestQueue = 256;
 
@@ -25,7 +30,8 @@ double seconds(auto duration) {
 
 }  // namespace
 
-Result<std::unique_ptr<BatchEngine>> BatchEngine::make(Runner& runner, std::vector<TokenId> undefined) {
+Result<std::unique_ptr<BatchEngine>> BatchEngine::make(Runner& runner, std::vector<TokenId> undefined,
+                                                       PrefixOptions prefixes) {
   const auto& cache = runner.cache();
   const std::int64_t one = (runner.context() + cache.page_tokens - 1) / cache.page_tokens;
   const auto budget = static_cast<std::int64_t>(runner.cache_budget() / cache.page_bytes());
@@ -33,13 +39,16 @@ Result<std::unique_ptr<BatchEngine>> BatchEngine::make(Runner& runner, std::vect
       cache.page_bytes(), std::max(one, std::min<std::int64_t>(budget, one * static_cast<std::int64_t>(kMostRunning))),
       cache.page_tokens);
   if (!pages) return std::unexpected(pages.error());
-  return std::unique_ptr<BatchEngine>(new BatchEngine(runner, std::move(*pages), std::move(undefined)));
+  Scheduler scheduler(std::move(*pages), {.cell = runner.prefill_cell(),
+                                          .two_forms = runner.two_forms(),
+                                          .share_prefixes = prefixes.share,
+                                          .disk = prefixes.disk,
+                                          .model = prefixes.disk ? cache_identity(runner) : PageKey{}});
+  return std::unique_ptr<BatchEngine>(new BatchEngine(runner, std::move(scheduler), std::move(undefined)));
 }
 
-BatchEngine::BatchEngine(Runner& runner, PrefixCache cache, std::vector<TokenId> undefined)
-    : runner_(runner),
-      undefined_(std::move(undefined)),
-      scheduler_(std::move(cache), runner.prefill_cell(), runner.two_forms()) {
+BatchEngine::BatchEngine(Runner& runner, Scheduler scheduler, std::vector<TokenId> undefined)
+    : runner_(runner), undefined_(std::move(undefined)), scheduler_(std::move(scheduler)) {
   rows_.reserve(kStepRows + kMostRunning);
   step_pages_.reserve(kMostRunning);
   thread_ = std::jthread([this](std::stop_token stop) { loop(stop); });
@@ -92,8 +101,16 @@ EngineStatus BatchEngine::status() const {
 
 // Waits while there is nothing to do; false when the engine is to end.
 bool BatchEngine::take_messages(std::stop_token stop) {
+  const bool unwritten = scheduler_.write_behind();
   std::unique_lock lock(mutex_);
-  if (scheduler_.idle()) wake_.wait(lock, stop, [&] { return !submitted_.empty(); });
+  const auto submitted = [&] { return !submitted_.empty(); };
+  if (scheduler_.idle()) {
+    if (unwritten) {
+      wake_.wait_for(lock, stop, kWriterPoll, submitted);
+    } else {
+      wake_.wait(lock, stop, submitted);
+    }
+  }
   if (stop.stop_requested()) return false;
   for (auto& sequence : submitted_) scheduler_.enter(std::move(sequence));
   submitted_.clear();
@@ -186,6 +203,12 @@ void BatchEngine::end_cancelled() {
   scheduler_.retire();
 }
 
+// So that conversations go on after a restart.
+void BatchEngine::write_rest() {
+  const auto end = Clock::now() + kLastWrites;
+  while (scheduler_.write_behind() && Clock::now() < end) std::this_thread::sleep_for(kWriterPoll);
+}
+
 void BatchEngine::publish_status() {
   const PrefixCache& cache = scheduler_.cache();
   const std::scoped_lock lock(mutex_);
@@ -197,6 +220,7 @@ void BatchEngine::publish_status() {
   status_.page_tokens = cache.page_tokens();
   status_.prompt_tokens = scheduler_.counts().prompt_tokens;
   status_.prompt_tokens_reused = scheduler_.counts().reused_tokens;
+  status_.pages_from_disk = scheduler_.counts().pages_from_disk;
   status_.set_aside = scheduler_.counts().set_aside;
   status_.generated_tokens = generated_tokens_;
 }
@@ -220,6 +244,7 @@ void BatchEngine::loop(std::stop_token stop) {
   }
   scheduler_.each([](Sequence& s) { s.cancelled = true; });
   end_cancelled();
+  write_rest();
 }
 
 }  // namespace fathom::engine

@@ -19,7 +19,8 @@ namespace fathom::engine {
 class BatchEngine final : public Engine {
  public:
   // `runner` must outlive the engine and be used by nobody else. `undefined` are ids that name no token: never sampled.
-  static base::Result<std::unique_ptr<BatchEngine>> make(Runner& runner, std::vector<tokens::TokenId> undefined);
+  static base::Result<std::unique_ptr<BatchEngine>> make(Runner& runner, std::vector<tokens::TokenId> undefined,
+                                                         PrefixOptions prefixes = {});
   ~BatchEngine() override;
 
   base::Result<RunId> submit(Run run, TokenSink sink) override;
@@ -28,13 +29,14 @@ class BatchEngine final : public Engine {
   EngineStatus status() const override;
 
  private:
-  BatchEngine(Runner& runner, PrefixCache cache, std::vector<tokens::TokenId> undefined);
+  BatchEngine(Runner& runner, Scheduler scheduler, std::vector<tokens::TokenId> undefined);
   void loop(std::stop_token stop);
   bool take_messages(std::stop_token stop);
   void build_step();
   void run_step();
   void deliver(Sequence& sequence, std::span<float> logits);
   void finish(Sequence& sequence, TokenEvent event);
+  void write_rest();
   void end_cancelled();
   void publish_status();
 

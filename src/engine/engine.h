@@ -61,6 +61,7 @@ struct EngineStatus {
   std::int64_t pages = 0, pages_in_use = 0, pages_kept = 0;  // of cache; kept: for runs to come
   std::int64_t page_tokens = 0;
   std::uint64_t prompt_tokens = 0, prompt_tokens_reused = 0;  // reused: found in the prefix cache
+  std::uint64_t pages_from_disk = 0;                          // read back from the disk cache
   std::uint64_t generated_tokens = 0;
   std::uint64_t set_aside = 0;  // how often a run made room for older ones
 };

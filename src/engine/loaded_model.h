@@ -13,12 +13,21 @@
 
 namespace fathom::engine {
 
+class DiskCache;
+
+// What the engine keeps of prompts and answers for those that begin with the same tokens. In memory it always does.
+struct PrefixOptions {
+  std::shared_ptr<DiskCache> disk;  // and on disk, where there is one (disk_cache.h); models may share it
+  bool share = false;               // between owners; else an owner's text serves that owner alone
+};
+
 struct LoadOptions {
   int threads = 0;              // 0: as many as the machine or the cgroup's quota gives
   int context = 0;              // 0: the model's own, at most what memory holds
   std::string cache_type;       // "f32", "bf16", "q8"; "": f32 with the scalar kernels, bf16 otherwise
   std::size_t cache_bytes = 0;  // memory for the cache of all runs; 0: what the weights leave
   int prefill_cell = 0;         // positions in a cell of the prefill grid; 0: the built-in size (tests make it small)
+  PrefixOptions prefixes;
   std::function<void(double)> progress;  // 0..1 while the weights are read; may be empty
 };
 

@@ -4,9 +4,18 @@
 
 namespace fathom::engine {
 
-PageKey first_key(std::string_view owner) {
+namespace {
+
+PageKey key_of(XXH128_hash_t hash) {
+  return {hash.low64, hash.high64};
+}
+
+}  // namespace
+
+PageKey first_key(const PageKey& model, std::string_view owner) {
   const XXH128_hash_t h = XXH3_128bits(owner.data(), owner.size());
-  return {h.low64, h.high64};
+  const std::uint64_t both[4] = {h.low64, h.high64, model.low, model.high};
+  return key_of(XXH3_128bits(both, sizeof both));
 }
 
 PageKey next_key(const PageKey& before, std::span<const tokens::TokenId> tokens, bool expanded) {
@@ -15,8 +24,7 @@ PageKey next_key(const PageKey& before, std::span<const tokens::TokenId> tokens,
   const XXH64_hash_t seed = before.high ^ (expanded ? 0x9e3779b97f4a7c15u : 0);
   const XXH128_hash_t h = XXH3_128bits_withSeed(tokens.data(), tokens.size_bytes(), seed);
   const std::uint64_t chained[4] = {h.low64, h.high64, before.low, before.high};
-  const XXH128_hash_t result = XXH3_128bits(chained, sizeof chained);
-  return {result.low64, result.high64};
+  return key_of(XXH3_128bits(chained, sizeof chained));
 }
 
 }  // namespace fathom::engine

@@ -2,6 +2,7 @@
 // bit for bit, whichever run computed them.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string_view>
@@ -15,8 +16,13 @@ struct PageKey {
   bool operator==(const PageKey&) const = default;
 };
 
-// Where an owner's pages begin: no page of another owner has a key that follows from it.
-PageKey first_key(std::string_view owner);
+struct PageKeyHash {
+  std::size_t operator()(const PageKey& key) const { return key.low; }
+};
+
+// Where an owner's pages begin: no page of another owner has a key that follows from it. `model`: what the bytes depend
+// on beside tokens (cache_identity.h).
+PageKey first_key(const PageKey& model, std::string_view owner);
 
 // The key of the page that holds `tokens` behind the page of `before`. `expanded`: the form its rows were computed in.
 PageKey next_key(const PageKey& before, std::span<const tokens::TokenId> tokens, bool expanded);

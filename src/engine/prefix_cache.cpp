@@ -79,6 +79,12 @@ std::byte* PrefixCache::keep(std::byte* page, const PageKey& key, std::span<cons
   return page;
 }
 
+std::optional<PrefixCache::Full> PrefixCache::full(const std::byte* page, const PageKey& key) const {
+  const Index i = index(page);
+  if (!node(i).full || node(i).key != key) return std::nullopt;
+  return Full{tokens_of(i), node(i).answer};
+}
+
 void PrefixCache::release(std::span<std::byte* const> pages) {
   // The last first: of a chain its end is forgotten before its beginning.
   for (std::size_t k = pages.size(); k-- > 0;) {

@@ -39,6 +39,13 @@ class PrefixCache {
   // A run has filled the page, and nobody writes to it any more. Returns the page that the run is to use from now on:
   // it, or another of the same key (then this one is free).
   std::byte* keep(std::byte* page, const PageKey& key, std::span<const tokens::TokenId> tokens, bool answer);
+  // What a full page of that key holds; nothing where the page is another's by now.
+  struct Full {
+    std::span<const tokens::TokenId> tokens;
+    bool answer = false;
+  };
+  std::optional<Full> full(const std::byte* page, const PageKey& key) const;
+  std::span<std::byte> bytes(std::byte* page) const { return {page, pool_.page_bytes()}; }
   // A run uses these no longer; they are in the order of its positions.
   void release(std::span<std::byte* const> pages);
 

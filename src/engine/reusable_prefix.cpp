@@ -16,21 +16,21 @@ std::vector<PrefixPage> reusable_prefix(
   struct Branch {
     std::size_t depth;
     PrefixPage page;
-    bool good;  // the chain may end here
   };
   std::vector<Branch> open;
   std::vector<PrefixPage> path, best;
-  std::size_t end = 0;  // the longest good part of the path
+  std::size_t end = 0;  // the longest part of the path that may be used
   const auto keep_best = [&] {
     if (end > best.size()) best.assign(path.begin(), path.begin() + static_cast<std::ptrdiff_t>(end));
   };
-  const auto look = [&](std::size_t depth, const PageKey& before, bool good) {
+  const auto look = [&](std::size_t depth, const PageKey& before, bool end_before) {
     if (depth == pages) return;
     const auto tokens = prompt.subspan(depth * page, page);
     const bool own = expanded[depth] != 0;
     for (const bool form : {!own, own}) {  // the last one pushed is walked first
       const PageKey key = next_key(before, tokens, form);
-      if (const auto answer = kept(key, tokens)) open.push_back({depth, {key, form}, *answer || (good && form == own)});
+      if (const auto answer = kept(key, tokens))
+        open.push_back({depth, {key, form, *answer || (end_before && form == own)}});
     }
   };
   look(0, first, true);
@@ -43,8 +43,8 @@ std::vector<PrefixPage> reusable_prefix(
       path.resize(at.depth);
     }
     path.push_back(at.page);
-    if (at.good) end = path.size();
-    look(path.size(), at.page.key, at.good);
+    if (at.page.end) end = path.size();
+    look(path.size(), at.page.key, at.page.end);
   }
   keep_best();
   return best;

@@ -26,6 +26,7 @@ namespace fathom::engine {
 struct PrefixPage {
   PageKey key;
   bool expanded = false;
+  bool end = false;  // the prefix may end here: of a chain that cannot be had whole, a part up to such a page
 };
 
 // `expanded`: the form that the prompt would compute each of its pages in. `kept` says whether a page is there, and

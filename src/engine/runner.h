@@ -28,6 +28,7 @@ class Runner {
   static base::Result<std::unique_ptr<Runner>> make(std::unique_ptr<model::Model> model, std::string name,
                                                     const LoadOptions& options);
 
+  bool has_files() const { return checkpoint_.has_value(); }  // it was loaded from a path
   // The files of a model that was loaded from a path; there must be some.
   const weights::Checkpoint& checkpoint() const {
     FATHOM_CHECK(checkpoint_.has_value());

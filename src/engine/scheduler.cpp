@@ -10,8 +10,19 @@ namespace fathom::engine {
 
 using tokens::TokenId;
 
-Scheduler::Scheduler(PrefixCache cache, int cell, bool two_forms)
-    : cache_(std::move(cache)), cell_(cell), two_forms_(two_forms) {
+namespace {
+
+// While streams wait, pages are read from disk for so long in one step; the rest follows in the next.
+constexpr std::chrono::milliseconds kReadingBesideStreams(20);
+
+}  // namespace
+
+Scheduler::Scheduler(PrefixCache cache, Options options)
+    : cache_(std::move(cache)),
+      disk_(std::move(options.disk), options.model, cache_.all_pages()),
+      cell_(options.cell),
+      two_forms_(options.two_forms),
+      share_prefixes_(options.share_prefixes) {
   running_.reserve(kMostRunning);
   parts_.reserve(kMostRunning);
 }
@@ -75,7 +86,7 @@ void Scheduler::admit() {
     const auto next = std::ranges::min_element(waiting_, {}, [](const auto& s) { return s->owner->running; });
     if (!has_room(**next)) return;
     ++(*next)->owner->running;
-    if (!(*next)->set_aside) {
+    if ((*next)->admitted == Sequence::Clock::time_point{}) {
       (*next)->admitted = Sequence::Clock::now();
       (*next)->statistics.queue_seconds = std::chrono::duration<double>((*next)->admitted - (*next)->submitted).count();
     }
@@ -94,40 +105,81 @@ bool Scheduler::grow(Sequence& s, std::int64_t tokens) {
   return true;
 }
 
-void Scheduler::begin_with(Sequence& s, std::byte* page, const PageKey& key) {
-  cache_.hold(page);
-  s.pages.push_back(page);
-  s.key = key;
-  ++s.full_pages;
-  s.computed += cache_.page_tokens();
+std::optional<bool> Scheduler::kept(const PageKey& key, std::span<const TokenId> tokens) const {
+  if (const auto found = cache_.find(key, tokens)) return found->answer;
+  return disk_.find(key);
 }
 
-// Looks for what is kept of a run's tokens when its first turn has come: another may have read them just before.
-void Scheduler::begin(Sequence& s) {
-  s.begun = true;
-  s.key = first_key(s.run.owner);
-  if (s.set_aside) {  // the same rows again, in the forms they had
-    while (static_cast<std::int64_t>((s.full_pages + 1)) * cache_.page_tokens() < s.size()) {
-      const auto tokens = page_of(s, s.full_pages);
-      const PageKey key = next_key(s.key, tokens, s.expanded[s.full_pages] != 0);
-      const auto found = cache_.find(key, tokens);
-      if (!found) return;
-      begin_with(s, found->page, key);
-    }
+// Looks for what is kept of a run's tokens. That is done when its first turn has come: another may have read them just
+// before.
+void Scheduler::plan(Sequence& s) const {
+  s.planned = true;
+  s.prefix.clear();
+  s.key = first_key(disk_.model(), share_prefixes_ ? "" : s.run.owner);
+  if (!s.set_aside) {
+    s.prefix = reusable_prefix(s.run.prompt, s.key, cache_.page_tokens(), s.expanded,
+                               [&](const PageKey& key, std::span<const TokenId> tokens) { return kept(key, tokens); });
     return;
   }
-  const auto prefix = reusable_prefix(s.run.prompt, s.key, cache_.page_tokens(), s.expanded,
-                                      [&](const PageKey& key, std::span<const TokenId> tokens) -> std::optional<bool> {
-                                        const auto found = cache_.find(key, tokens);
-                                        return found ? std::optional(found->answer) : std::nullopt;
-                                      });
-  for (const PrefixPage& page : prefix) {
-    s.expanded[s.full_pages] = page.expanded;
-    begin_with(s, cache_.find(page.key, page_of(s, s.full_pages))->page, page.key);
+  PageKey key = s.key;  // the same rows again, in the forms they had
+  for (std::size_t p = 0; static_cast<std::int64_t>(p + 1) * cache_.page_tokens() < s.size(); ++p) {
+    const bool expanded = s.expanded[p] != 0;
+    key = next_key(key, page_of(s, p), expanded);
+    if (!kept(key, page_of(s, p))) return;
+    s.prefix.push_back({.key = key, .expanded = expanded, .end = true});
   }
+}
+
+Scheduler::Taken Scheduler::take_kept(Sequence& s, const PrefixPage& wanted) {
+  const auto tokens = page_of(s, s.full_pages);
+  std::byte* page = nullptr;
+  if (const auto found = cache_.find(wanted.key, tokens)) {
+    page = found->page;
+    cache_.hold(page);
+    disk_.touch(wanted.key);
+  } else if (const auto answer = disk_.find(wanted.key)) {
+    page = cache_.take();
+    if (page == nullptr) return Taken::kNoPage;
+    if (!disk_.read(wanted.key, *answer, tokens, cache_.bytes(page))) {
+      cache_.release({&page, 1});
+      return Taken::kGone;
+    }
+    page = cache_.keep(page, wanted.key, tokens, *answer);
+    ++counts_.pages_from_disk;
+  } else {
+    return Taken::kGone;
+  }
+  s.pages.push_back(page);
+  ++s.full_pages;
+  return Taken::kYes;
+}
+
+// Takes the pages that a run begins with. False: not all are there yet.
+bool Scheduler::begin(Sequence& s, bool beside_streams) {
+  if (!s.planned) plan(s);
+  const auto start = Sequence::Clock::now();
+  while (s.full_pages < s.prefix.size()) {
+    if (beside_streams && Sequence::Clock::now() - start > kReadingBesideStreams) return false;
+    const Taken taken = take_kept(s, s.prefix[s.full_pages]);
+    if (taken == Taken::kNoPage) return false;
+    if (taken == Taken::kGone) {
+      std::size_t end = s.full_pages;
+      while (end > 0 && !s.prefix[end - 1].end) --end;
+      cache_.release(std::span(s.pages).subspan(end));
+      s.pages.resize(end);
+      s.full_pages = end;
+      s.prefix.resize(end);
+    }
+  }
+  s.begun = true;
+  for (std::size_t p = 0; p < s.full_pages; ++p) s.expanded[p] = s.prefix[p].expanded;
+  if (s.full_pages > 0) s.key = s.prefix.back().key;
+  s.computed = static_cast<std::int64_t>(s.full_pages) * cache_.page_tokens();
+  if (s.set_aside) return true;
   s.statistics.cached_tokens = static_cast<int>(s.computed);
   counts_.prompt_tokens += static_cast<std::uint64_t>(s.prompt_size());
   counts_.reused_tokens += static_cast<std::uint64_t>(s.computed);
+  return true;
 }
 
 // The youngest gives its pages up. What was full stays kept while there is room, the rest is computed again.
@@ -138,8 +190,8 @@ void Scheduler::set_youngest_aside() {
   s.pages.clear();
   s.computed = 0;
   s.full_pages = 0;
-  s.begun = false;
-  s.set_aside = true;
+  s.set_aside |= s.begun;
+  s.planned = s.begun = false;
   --s.owner->running;
   ++counts_.set_aside;
   insert_by_age(waiting_, std::move(running_.back()));
@@ -172,7 +224,7 @@ void Scheduler::add_prompts(std::int64_t rows) {
     Sequence* s = next_reader();
     if (s == nullptr) return;
     s->step = step_;
-    if (!s->begun) begin(*s);
+    if (!s->begun && !begin(*s, !parts_.empty())) continue;
     std::int64_t end = std::min(s->computed + rows, s->size());
     if (end < s->size() && end / cell_ * cell_ > s->computed) end = end / cell_ * cell_;
     if (!grow(*s, end)) end = std::min(end, static_cast<std::int64_t>(s->pages.size()) * cache_.page_tokens());
@@ -205,6 +257,7 @@ void Scheduler::advance(Sequence& s, std::int64_t rows) {
     const auto tokens = page_of(s, p);
     s.key = next_key(s.key, tokens, s.expanded[p] != 0);
     s.pages[p] = cache_.keep(s.pages[p], s.key, tokens, static_cast<std::int64_t>(p + 1) * page > s.prompt_size());
+    disk_.add(s.pages[p], s.key);
   }
 }
 

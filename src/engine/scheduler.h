@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/function_ref.h"
+#include "engine/disk_pages.h"
 #include "engine/prefix_cache.h"
 #include "engine/sequence.h"
 
@@ -20,8 +21,14 @@ inline constexpr std::size_t kMostRunning = 64;
 
 class Scheduler {
  public:
-  // `cell`: positions of a cell of the prefill grid; `two_forms`: full cells are computed in a form of their own.
-  Scheduler(PrefixCache cache, int cell, bool two_forms);
+  struct Options {
+    int cell = 0;                 // positions of a cell of the prefill grid
+    bool two_forms = false;       // full cells are computed in a form of their own
+    bool share_prefixes = false;  // between owners
+    std::shared_ptr<DiskCache> disk;
+    PageKey model;  // cache_identity()
+  };
+  Scheduler(PrefixCache cache, Options options);
 
   bool idle() const { return waiting_.empty() && running_.empty(); }
   std::size_t waiting() const { return waiting_.size(); }
@@ -30,6 +37,7 @@ class Scheduler {
   // Of all runs so far. Reused tokens are those of prompts that were found in the prefix cache.
   struct Counts {
     std::uint64_t prompt_tokens = 0, reused_tokens = 0, set_aside = 0;
+    std::uint64_t pages_from_disk = 0;
   };
   const Counts& counts() const { return counts_; }
   const PrefixCache& cache() const { return cache_; }
@@ -51,6 +59,8 @@ class Scheduler {
   std::span<const Part> next_step(std::int64_t prompt_rows);
   // After a step: `rows` more of a run are in the cache; pages that became full are kept.
   void advance(Sequence& sequence, std::int64_t rows);
+  // Hands full pages to the disk cache's writer. Whether any are left.
+  bool write_behind() { return disk_.write(cache_); }
   // Forgets runs that are finished; their pages are released.
   void retire();
 
@@ -58,8 +68,11 @@ class Scheduler {
   std::int64_t pages_for(std::int64_t tokens) const;
   bool has_room(const Sequence& sequence) const;
   bool grow(Sequence& sequence, std::int64_t tokens);
-  void begin(Sequence& sequence);
-  void begin_with(Sequence& sequence, std::byte* page, const PageKey& key);
+  std::optional<bool> kept(const PageKey& key, std::span<const tokens::TokenId> tokens) const;
+  void plan(Sequence& sequence) const;
+  bool begin(Sequence& sequence, bool beside_streams);
+  enum class Taken : std::uint8_t { kYes, kGone, kNoPage };
+  Taken take_kept(Sequence& sequence, const PrefixPage& wanted);
   void set_youngest_aside();
   void add_decoding();
   void add_prompts(std::int64_t rows);
@@ -67,8 +80,9 @@ class Scheduler {
   std::span<const tokens::TokenId> page_of(const Sequence& sequence, std::size_t page) const;
 
   PrefixCache cache_;
+  DiskPages disk_;
   std::int64_t cell_;
-  bool two_forms_;
+  bool two_forms_, share_prefixes_;
   std::map<std::string, Owner, std::less<>> owners_;
   std::vector<std::unique_ptr<Sequence>> waiting_, running_;  // oldest first
   std::vector<Part> parts_;

@@ -10,6 +10,7 @@
 
 #include "engine/engine.h"
 #include "engine/page_key.h"
+#include "engine/reusable_prefix.h"
 #include "engine/sampler.h"
 
 namespace fathom::engine {
@@ -37,9 +38,10 @@ struct Sequence {
   std::size_t full_pages = 0;          // leading pages that are filled and known by their keys
   PageKey key;                         // of the last of them
   Owner* owner = nullptr;
-  bool begun = false;      // it has looked for a prefix to begin with
-  bool set_aside = false;  // it was running before, and begins again with the forms it had
-  std::uint64_t step = 0;  // the last step that considered its prompt
+  std::vector<PrefixPage> prefix;       // what it begins with, from the time of its first turn on
+  bool planned = false, begun = false;  // that is known; it is there
+  bool set_aside = false;               // it was running before, and begins again with the forms it had
+  std::uint64_t step = 0;               // the last step that considered its prompt
 
   std::optional<Sampler> sampler;
   RunStatistics statistics;

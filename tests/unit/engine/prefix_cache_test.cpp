@@ -11,13 +11,14 @@ PrefixCache small(std::int64_t pages) {
   return std::move(*PrefixCache::make(64, pages, 4));
 }
 
-TEST(PageKey, FollowsFromOwnerTokensFormAndAllBefore) {
+TEST(PageKey, FollowsFromModelOwnerTokensFormAndAllBefore) {
   const Ids a{1, 2, 3, 4}, b{1, 2, 3, 5};
-  const PageKey first = first_key("ann");
+  const PageKey first = first_key({1, 2}, "ann");
   EXPECT_EQ(next_key(first, a, false), next_key(first, a, false));
+  EXPECT_NE(next_key(first, a, false), next_key(first_key({1, 3}, "ann"), a, false));
   EXPECT_NE(next_key(first, a, false), next_key(first, a, true));
   EXPECT_NE(next_key(first, a, false), next_key(first, b, false));
-  EXPECT_NE(next_key(first, a, false), next_key(first_key("bob"), a, false));
+  EXPECT_NE(next_key(first, a, false), next_key(first_key({1, 2}, "bob"), a, false));
   EXPECT_NE(next_key(next_key(first, a, false), b, false), next_key(next_key(first, b, false), b, false));
   EXPECT_NE(next_key(next_key(first, a, false), b, false), next_key(next_key(first, a, true), b, false));
 }
@@ -25,7 +26,7 @@ TEST(PageKey, FollowsFromOwnerTokensFormAndAllBefore) {
 TEST(PrefixCache, KeepsAFullPageAfterItsRunUntilItIsNeeded) {
   PrefixCache cache = small(2);
   const Ids ids{1, 2, 3, 4};
-  const PageKey key = next_key(first_key(""), ids, false);
+  const PageKey key = next_key(first_key({}, ""), ids, false);
   std::byte* page = cache.take();
   EXPECT_EQ(cache.keep(page, key, ids, true), page);
   EXPECT_EQ(cache.available(), 1);
@@ -44,7 +45,7 @@ TEST(PrefixCache, KeepsAFullPageAfterItsRunUntilItIsNeeded) {
 TEST(PrefixCache, ComparesTokensAndNotTheirHashAlone) {
   PrefixCache cache = small(2);
   const Ids ids{1, 2, 3, 4}, others{4, 3, 2, 1};
-  const PageKey key = next_key(first_key(""), ids, false);
+  const PageKey key = next_key(first_key({}, ""), ids, false);
   cache.keep(cache.take(), key, ids, false);
   EXPECT_FALSE(cache.find(key, others));
 }
@@ -52,7 +53,7 @@ TEST(PrefixCache, ComparesTokensAndNotTheirHashAlone) {
 TEST(PrefixCache, GivesTheSamePageToWhoeverFillsItAgain) {
   PrefixCache cache = small(3);
   const Ids ids{1, 2, 3, 4};
-  const PageKey key = next_key(first_key(""), ids, false);
+  const PageKey key = next_key(first_key({}, ""), ids, false);
   std::byte* first = cache.keep(cache.take(), key, ids, false);
   std::byte* second = cache.take();
   EXPECT_EQ(cache.keep(second, key, ids, true), first);
@@ -67,8 +68,8 @@ TEST(PrefixCache, GivesTheSamePageToWhoeverFillsItAgain) {
 TEST(PrefixCache, LeastRecentlyUsedLeaveFirstAndOfAChainItsEnd) {
   PrefixCache cache = small(4);
   const Ids ids{1, 2, 3, 4}, others{9, 9, 9, 9};
-  const PageKey one = next_key(first_key(""), ids, false), two = next_key(one, ids, false),
-                other = next_key(first_key("x"), others, false);
+  const PageKey one = next_key(first_key({}, ""), ids, false), two = next_key(one, ids, false),
+                other = next_key(first_key({}, "x"), others, false);
   std::byte* chain[2] = {cache.keep(cache.take(), one, ids, false), nullptr};
   chain[1] = cache.keep(cache.take(), two, ids, false);
   std::byte* apart = cache.keep(cache.take(), other, others, false);

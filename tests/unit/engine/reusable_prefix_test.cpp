@@ -18,7 +18,7 @@ class Kept {
   explicit Kept(Ids ids) : ids_(std::move(ids)) {}
 
   void add(std::string_view forms) {
-    PageKey key = first_key("");
+    PageKey key = first_key({}, "");
     for (std::size_t p = 0; p < forms.size(); ++p) {
       key = next_key(key, tokens(p), forms[p] == 'e' || forms[p] == 'E');
       auto& answer = pages_[{key.low, key.high}];
@@ -30,7 +30,7 @@ class Kept {
     Forms expanded;
     for (const char form : own) expanded.push_back(form == 'e');
     std::string forms;
-    for (const auto& page : reusable_prefix(ids_, first_key(""), kPage, expanded, [&](const PageKey& key, auto) {
+    for (const auto& page : reusable_prefix(ids_, first_key({}, ""), kPage, expanded, [&](const PageKey& key, auto) {
            const auto at = pages_.find({key.low, key.high});
            return at == pages_.end() ? std::nullopt : std::optional(at->second);
          }))
