@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <random>
 
 namespace fathom::apps {
 
@@ -117,7 +116,7 @@ Result<void> ChatSettings::from_json(const files::Json& json) {
 
 SamplingOptions ChatSettings::sampling(int attempt) const {
   SamplingOptions sampling = sampling_;
-  sampling.seed = seed ? *seed + static_cast<std::uint64_t>(attempt) : std::random_device{}();
+  sampling.seed = seed ? engine::chosen_seed(*seed + static_cast<std::uint64_t>(attempt)) : 0;
   return sampling;
 }
 

@@ -3,13 +3,23 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <random>
 
 namespace fathom::engine {
 
 using tokens::TokenId;
 
+namespace {
+
+std::uint64_t drawn_seed() {
+  std::random_device source;
+  return std::uint64_t{source()} << 32 | source();
+}
+
+}  // namespace
+
 Sampler::Sampler(const SamplingOptions& options, std::int64_t vocabulary, std::span<const TokenId> prompt)
-    : options_(options), state_(options.seed) {
+    : options_(options), state_(options.seed == 0 ? drawn_seed() : options.seed) {
   const auto size = static_cast<std::size_t>(vocabulary);
   candidates_.reserve(size);
   if (options_.repetition_penalty != 1.0f) {

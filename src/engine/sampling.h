@@ -19,8 +19,13 @@ struct SamplingOptions {
   float frequency_penalty = 0.0f;   // over the answer
   float presence_penalty = 0.0f;
   std::vector<std::pair<tokens::TokenId, float>> logit_bias;
-  std::uint64_t seed = 0;  // the engine draws one where the request gives none
+  std::uint64_t seed = 0;  // 0: a drawn one, another each time
   int top_logprobs = -1;   // -1: none wanted; 0: of the chosen token; n: and of the n likeliest
 };
+
+// A seed that somebody chose. 0 is one as well, and becomes a number that is always the same.
+constexpr std::uint64_t chosen_seed(std::uint64_t seed) {
+  return seed == 0 ? 0x5eed'0000'0000'0000 : seed;
+}
 
 }  // namespace fathom::engine

@@ -88,5 +88,20 @@ TEST(Sampler, PenaltiesPushDownWhatWasSaid) {
   EXPECT_EQ(choose({.logit_bias = {{1, 0.2f}}}, {}, {}), 1);
 }
 
+TEST(Sampler, ASeedRepeatsItsDrawsAndNoSeedDrawsAnew) {
+  const auto draws = [](std::uint64_t seed) {
+    Sampler sampler({.temperature = 1, .seed = seed}, 100, {});
+    std::vector<TokenId> ids;
+    for (int i = 0; i < 20; ++i) {
+      std::vector<float> logits(100);
+      ids.push_back(sampler.sample(logits));
+    }
+    return ids;
+  };
+  EXPECT_EQ(draws(chosen_seed(0)), draws(chosen_seed(0)));
+  EXPECT_NE(draws(chosen_seed(0)), draws(1));
+  EXPECT_NE(draws(0), draws(0));
+}
+
 }  // namespace
 }  // namespace fathom::engine
