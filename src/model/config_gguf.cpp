@@ -157,7 +157,11 @@ Result<Config> config_from_gguf(const Gguf& file) {
   const bool half = *type == "qwen2" || *type == "qwen3";
   c.rope.layout = half ? kernels::RopeLayout::kHalf : kernels::RopeLayout::kInterleaved;
   if (auto r = read_rope(file, k, c); !r) return std::unexpected(r.error());
-  if (*type == "deepseek" || *type == "deepseek2")
+  if (k.integer("attention.sliding_window", 0) > 0) return fail("attention.sliding_window is not supported");
+  const bool has_experts = *type == "deepseek" || *type == "deepseek2";
+  if (!has_experts && k.integer("expert_count", 0) > 0)
+    return fail("experts (expert_count) are not supported for architecture \"{}\"", *type);
+  if (has_experts)
     if (auto r = read_experts(k, c); !r) return std::unexpected(r.error());
   if (*type == "deepseek2") {
     read_latent(k, c);

@@ -59,6 +59,15 @@ class Values {
     wrong(key, json_[key], "an object");
     return empty;
   }
+  // What a list of strings holds besides `usual`; "" where that is all.
+  std::string unusual(const char* key, std::string_view usual) {
+    if (!has(key)) return {};
+    if (!json_[key].is_array()) return wrong(key, json_[key], "a list"), std::string();
+    for (const Json& item : json_[key])
+      if (!item.is_string() || item.get_ref<const std::string&>() != usual)
+        return item.dump(-1, ' ', false, Json::error_handler_t::replace).substr(0, 60);
+    return {};
+  }
   void refuse(std::string message) {
     if (error_.empty()) error_ = std::move(message);
   }
@@ -187,6 +196,8 @@ void refuse_options(Values& v) {
   const std::string act = v.text("hidden_act", "silu");
   if (act != "silu" && act != "swish") v.refuse(fmt::format("hidden_act \"{}\" is not supported (silu is)", act));
   if (v.boolean("use_sliding_window", false)) v.refuse("use_sliding_window is not supported");
+  if (const std::string type = v.unusual("layer_types", "full_attention"); !type.empty())
+    v.refuse(fmt::format("layer_types holds {}, which is not supported (full_attention is)", type));
   Values q(v.object("quantization_config"));
   if (v.has("quantization_config")) {
     const std::string method = q.text("quant_method", "");

@@ -1,5 +1,7 @@
 #include "model/registry.h"
 
+#include <limits>
+
 namespace fathom::model {
 
 using base::Result;
@@ -43,8 +45,10 @@ Result<std::unique_ptr<Model>> bind_model(const weights::Checkpoint& checkpoint)
   if (!config) return std::unexpected(config.error());
   std::unique_ptr<Model> model = make(std::move(*config));
   const auto specs = model->describe();
-  if (auto bound = weights::bind(checkpoint, specs, model->config().layers); !bound)
-    return std::unexpected(bound.error());
+  // Files of V3 carry an MTP layer that their configuration may leave out; no other has layers to spare.
+  const bool spares = model->config().architecture == Architecture::kDeepSeekV3;
+  const std::int64_t layers = spares ? model->config().layers : std::numeric_limits<std::int64_t>::max();
+  if (auto bound = weights::bind(checkpoint, specs, layers); !bound) return std::unexpected(bound.error());
   if (auto complete = model->check(); !complete) return base::fail_with(checkpoint.path(), complete.error());
   return model;
 }

@@ -64,16 +64,16 @@ Result<void> bind(const Checkpoint& checkpoint, std::span<const TensorSpec> spec
     if (!found) return base::fail_with(checkpoint.path(), found.error());
     if (!*found) {
       if (spec.optional) continue;
-      return fail("{}: tensor {} is missing (expected shape [{}])", checkpoint.path(), spec.name,
-                  fmt::join(spec.shape, ", "));
+      return fail("{}: tensor {} is missing (expected shape [{}])", checkpoint.path(),
+                  checkpoint.stored_name(spec.name), fmt::join(spec.shape, ", "));
     }
     Tensor t = **found;
     if (!same_shape(t, spec.shape))
-      return fail("{}: tensor {} has shape [{}], expected [{}]", checkpoint.path(), spec.name, fmt::join(dims(t), ", "),
-                  fmt::join(spec.shape, ", "));
+      return fail("{}: tensor {} has shape [{}], expected [{}]", checkpoint.path(), checkpoint.stored_name(spec.name),
+                  fmt::join(dims(t), ", "), fmt::join(spec.shape, ", "));
     if (!has_kernels(t.dtype))
-      return fail("{}: tensor {} is of type {}, which cannot be computed with", checkpoint.path(), spec.name,
-                  base::info(t.dtype).name);
+      return fail("{}: tensor {} is of type {}, which cannot be computed with", checkpoint.path(),
+                  checkpoint.stored_name(spec.name), base::info(t.dtype).name);
     if (spec.matrix != nullptr) {
       t.rank = static_cast<int>(spec.shape.size());
       std::ranges::copy(spec.shape, t.shape.begin());
