@@ -2,7 +2,7 @@
 # repository, not run. A part is a function part_NAME whose output ends with "N passed, N failed"; a new test program is
 # named here once, and from then on its absence is a failure.
 
-parts=(text layers unit isa golden server chat page run fuzz)
+parts=(text layers unit isa golden commands server chat page run fuzz)
 long_parts=(unit_asan unit_tsan server_asan server_tsan golden_all exactness tokenizers templates quantize fuzz_long)
 
 fuzz_seconds=12         # of each reader, in the short form
@@ -17,6 +17,8 @@ part_unit() { unit_tests test; }
 part_isa() { program && as_one_test tests/check_isa_objects.sh build/test; }
 
 part_golden() { program && python3 tests/golden/check.py build/test/fathom tests/golden/data; }
+
+part_commands() { program && python3 tests/e2e/commands_test.py build/test/fathom "$model"; }
 
 # The program as a whole, with the default model: its server over HTTP, its chat at a terminal, its page in
 # Chromium, ./run itself.

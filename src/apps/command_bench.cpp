@@ -113,7 +113,10 @@ Status bench(const BenchFlags& flags) {
   const std::int64_t positions = std::max(deepest + std::max<std::int64_t>(flags.decode, 1) + 1, longest) + 1;
   engine::LoadOptions options = load_options(flags);
   if (positions > 1 << 30) return fail("{} positions are too many", positions);
+  if (flags.context > 0 && flags.context < positions)
+    return fail("these lengths need {} positions of context, more than --ctx {}", positions, flags.context);
   options.context = static_cast<int>(positions);
+  options.note = {};  // lengths are chosen to be measured
   auto loaded = engine::Runner::load(*path, options);
   if (!loaded) return std::unexpected(loaded.error());
   engine::Runner& runner = **loaded;

@@ -17,7 +17,7 @@ namespace {
 Conversation begin(const ChatFlags& flags, const engine::LoadedModel& model, std::string system) {
   ChatSettings settings(model.default_sampling());
   settings.mutable_sampling() = apply(flags.sampling, settings.mutable_sampling());
-  settings.seed = flags.sampling.seed;
+  settings.seed = flags.seed;
   settings.thinking = flags.thinking;
   settings.max_tokens = flags.max_tokens;
   Conversation conversation(std::move(settings));

@@ -35,9 +35,8 @@ std::string_view reason_name(engine::FinishReason reason) {
 }
 
 base::Result<tokens::Rendered> prompt_of(const GenerateFlags& flags, const engine::LoadedModel& model) {
-  if (flags.prompt.empty() == flags.prompt_file.empty()) return fail("expected either -p TEXT or --prompt-file FILE");
-  std::string text = flags.prompt;
-  if (!flags.prompt_file.empty()) {
+  std::string text = flags.prompt.value_or("");
+  if (!flags.prompt) {
     auto read = read_text(flags.prompt_file);
     if (!read) return std::unexpected(read.error());
     text = std::move(*read);
@@ -73,6 +72,7 @@ Status generate(const GenerateFlags& flags) {
   if (!model) return std::unexpected(model.error());
   auto prompt = prompt_of(flags, **model);
   if (!prompt) return std::unexpected(prompt.error());
+  say_context(flags, (*model)->context_length());
   Answer answer;
   const bool stream = !flags.json;
   auto run = engine::start_answer(**model,

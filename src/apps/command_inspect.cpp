@@ -227,7 +227,6 @@ void print_machine(const Json& m) {
 }  // namespace
 
 Status inspect(const InspectFlags& flags) {
-  if (flags.model.empty() && !flags.machine) return fail("expected a MODEL, or --machine");
   std::optional<ModelReport> report;
   if (!flags.model.empty()) {
     auto path = resolve_model(flags.model);

@@ -18,7 +18,9 @@ namespace {
 Result<std::unique_ptr<engine::Runner>> open_runner(const ModelFlags& flags) {
   auto path = resolve_model(flags.model);
   if (!path) return std::unexpected(path.error());
-  return engine::Runner::load(*path, load_options(flags));
+  auto runner = engine::Runner::load(*path, load_options(flags));
+  if (runner) say_context(flags, (*runner)->context());
+  return runner;
 }
 
 base::Tensor matrix(const std::vector<float>& values, std::int64_t columns) {
@@ -44,8 +46,7 @@ Status logits(const LogitsFlags& flags) {
     sinks.mtp_logits = [&](std::int64_t, std::span<const float> row) {
       mtp_rows.insert(mtp_rows.end(), row.begin(), row.end());
     };
-  if (auto scored = engine::score(**runner, *ids, sinks); !scored)
-    return base::fail_with(flags.tokens_file, scored.error());
+  if (auto scored = engine::score(**runner, *ids, sinks); !scored) return std::unexpected(scored.error());
   const std::int64_t vocabulary = (*runner)->model().config().vocabulary;
   std::vector<files::SafetensorsTensor> tensors{{"logits", matrix(rows, vocabulary)}};
   if (flags.mtp) tensors.push_back({"mtp_logits", matrix(mtp_rows, vocabulary)});
@@ -78,6 +79,9 @@ Status perplexity(const PerplexityFlags& flags) {
     if (!done) return std::unexpected(done.error());
   }
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (!std::isfinite(sum))
+    return fail("{}: the model computes no number for this text: its file is damaged, or not what it says",
+                (*runner)->name());
   const double mean = sum / static_cast<double>(scored), rate = static_cast<double>(ids.size()) / seconds;
   if (flags.json) {
     fmt::print(

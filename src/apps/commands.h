@@ -20,17 +20,19 @@ struct ModelFlags {
   int context = 0;
   int prefill_cell = 0;
   std::string cache_type;
+  std::optional<std::uint64_t> seed;
 };
 
 // Flags that override the model's recommended sampling.
 struct SamplingFlags {
   std::optional<float> temperature, top_p, min_p, repetition_penalty, frequency_penalty, presence_penalty;
   std::optional<int> top_k;
-  std::optional<std::uint64_t> seed;
 };
 
 engine::LoadOptions load_options(const ModelFlags& flags);
 engine::SamplingOptions apply(const SamplingFlags& flags, engine::SamplingOptions sampling);
+// On standard error, where no flag chose it: how many tokens a sequence may have.
+void say_context(const ModelFlags& flags, int context);
 
 // MODEL (a catalogue name, a path, or hf:owner/repo) to a path. Errors: nothing of that name, with what is near it.
 base::Result<std::string> resolve_model(const std::string& model);
@@ -41,7 +43,8 @@ base::Result<std::vector<tokens::TokenId>> parse_ids(std::string_view text, cons
 
 struct GenerateFlags : ModelFlags {
   SamplingFlags sampling;
-  std::string prompt, prompt_file, system;
+  std::optional<std::string> prompt;
+  std::string prompt_file, system;
   int max_tokens = -1;
   bool raw = false, json = false;
   std::optional<bool> thinking;

@@ -1,8 +1,10 @@
 // The program: reads the command line, runs one command, prints what went wrong. Exit codes: 0, 1 (bad input), 2
 // (usage).
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <cstdio>
 #include <functional>
+#include <system_error>
 
 #include "apps/commands.h"
 #include "apps/completions.h"
@@ -13,6 +15,8 @@ namespace {
 constexpr const char* kVersion = "fathom 0.1.0";
 constexpr const char* kModelHelp =
     "a catalogue name, a GGUF file, a Hugging Face directory, or hf:owner/repo[@revision][:file]";
+
+constexpr int kMostTokens = 1 << 30;  // more than any context
 
 // What the chosen command does, once the whole line is read.
 using Action = std::function<Status()>;
@@ -25,6 +29,7 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
       ->check(CLI::Range(1, 1 << 30));
   app.add_option("--cache-type", flags.cache_type, "element type of the cache: f32, bf16 or q8")
       ->check(CLI::IsMember({"f32", "bf16", "q8"}));
+  app.add_option("--seed", flags.seed, "the same seed gives the same answers where tokens are drawn");
   app.add_option("--prefill-cell", flags.prefill_cell, "positions of one cell of the prefill grid")
       ->check(CLI::Range(1, 65536))
       ->group("");
@@ -40,7 +45,6 @@ void add_sampling_flags(CLI::App& app, SamplingFlags& flags) {
   app.add_option("--repetition-penalty", flags.repetition_penalty, "1: off")->check(CLI::Range(0.01, 100.0));
   app.add_option("--frequency-penalty", flags.frequency_penalty, "0: off")->check(CLI::Range(-2.0, 2.0));
   app.add_option("--presence-penalty", flags.presence_penalty, "0: off")->check(CLI::Range(-2.0, 2.0));
-  app.add_option("--seed", flags.seed, "the same seed gives the same answer");
 }
 
 // --thinking and --no-thinking; neither leaves it to the template.
@@ -88,7 +92,7 @@ void add_chat(CLI::App& app, ChatFlags& f, Action& action) {
   add_thinking_flags(c, f.thinking);
   c.add_option("--system", f.system, "a system prompt, or @FILE");
   c.add_option("-n,--max-tokens", f.max_tokens, "tokens of an answer at most (default: until the context is full)")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, kMostTokens));
   c.callback([&] { action = [&] { return chat(f); }; });
 }
 
@@ -98,7 +102,10 @@ void add_inspect(CLI::App& app, InspectFlags& f, Action& action) {
   c.add_option("MODEL", f.model, kModelHelp)->type_name("FILE");
   c.add_flag("--machine", f.machine, "the kernels, threads and memory that fathom has here");
   c.add_flag("--json", f.json, "print one JSON object");
-  c.callback([&] { action = [&] { return inspect(f); }; });
+  c.callback([&] {
+    if (f.model.empty() && !f.machine) throw CLI::RequiredError("MODEL or --machine");
+    action = [&] { return inspect(f); };
+  });
 }
 
 void add_completions(CLI::App& app, std::string& shell, Action& action) {
@@ -119,11 +126,13 @@ void add_generate(CLI::App& app, GenerateFlags& f, Action& action) {
   add_model_flags(c, f);
   add_sampling_flags(c, f.sampling);
   add_thinking_flags(c, f.thinking);
-  c.add_option("-p,--prompt", f.prompt, "the question, or with --raw the text to go on with");
-  c.add_option("--prompt-file", f.prompt_file, "read it from a file; - is standard input")->type_name("FILE");
+  CLI::App& prompt = *c.add_option_group("prompt");
+  prompt.require_option(1);
+  prompt.add_option("-p,--prompt", f.prompt, "the question, or with --raw the text to go on with");
+  prompt.add_option("--prompt-file", f.prompt_file, "read it from a file; - is standard input")->type_name("FILE");
   c.add_option("--system", f.system, "a system prompt");
   c.add_option("-n,--max-tokens", f.max_tokens, "tokens at most (default: until the context is full)")
-      ->check(CLI::PositiveNumber);
+      ->check(CLI::Range(1, kMostTokens));
   c.add_flag("--raw", f.raw, "continue the text itself, without a chat template");
   c.add_flag("--json", f.json, "print one JSON object instead of a stream");
   c.callback([&] { action = [&] { return generate(f); }; });
@@ -233,7 +242,7 @@ void add_serve(CLI::App& app, ServeFlags& f, Action& action) {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app{"fathom: run and serve the DeepSeek family of language models on the hardware you have"};
+  CLI::App app{"fathom: run and serve the DeepSeek family of language models on the hardware you have", "fathom"};
   app.set_version_flag("--version", kVersion);
   app.require_subcommand(1);
   Flags flags;
@@ -250,9 +259,17 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
+    if (argc > 1 && argv[1][0] != '-' && app.get_subcommands().empty()) {
+      fmt::print(stderr, "fathom: there is no command {:?}; `fathom --help` lists those that are\n", argv[1]);
+      return 2;
+    }
     return app.exit(error) == 0 ? 0 : 2;
   }
-  if (auto status = action(); !status) {
+  auto status = action();
+  // A full disk behind a redirection shows only here.
+  if (status && (std::fflush(stdout) != 0 || std::ferror(stdout) != 0))
+    status = base::fail("standard output: cannot be written: {}", std::generic_category().message(errno));
+  if (!status) {
     fmt::print(stderr, "fathom: {}\n", status.error().message);
     return 1;
   }

@@ -4,10 +4,10 @@
 #include <charconv>
 #include <chrono>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
-#include <random>
 
 #include "apps/commands.h"
 #include "files/model_store.h"
@@ -43,6 +43,8 @@ engine::LoadOptions load_options(const ModelFlags& flags) {
           .context = flags.context,
           .cache_type = flags.cache_type,
           .prefill_cell = flags.prefill_cell,
+          .seed = flags.seed ? engine::chosen_seed(*flags.seed) : 0,
+          .note = [](const std::string& line) { fmt::print(stderr, "fathom: {}\n", line); },
           .progress = LoadLine()};
 }
 
@@ -57,8 +59,11 @@ engine::SamplingOptions apply(const SamplingFlags& flags, engine::SamplingOption
   set(sampling.repetition_penalty, flags.repetition_penalty);
   set(sampling.frequency_penalty, flags.frequency_penalty);
   set(sampling.presence_penalty, flags.presence_penalty);
-  sampling.seed = flags.seed ? *flags.seed : std::random_device{}();
   return sampling;
+}
+
+void say_context(const ModelFlags& flags, int context) {
+  if (flags.context == 0) fmt::print(stderr, "context: {} tokens\n", context);
 }
 
 Result<std::string> resolve_model(const std::string& model) {
@@ -75,6 +80,8 @@ Result<std::unique_ptr<engine::LoadedModel>> open_model(const ModelFlags& flags)
 
 Result<std::string> read_text(const std::string& path) {
   if (path == "-") return std::string(std::istreambuf_iterator<char>(std::cin), {});
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) return fail("{}: is a directory, expected a file", path);
   std::ifstream in(path, std::ios::binary);
   if (!in) return fail("{}: cannot be read: {}", path, std::generic_category().message(errno));
   std::string text(std::istreambuf_iterator<char>(in), {});

@@ -1,6 +1,7 @@
 #include "engine/batch_engine.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <utility>
 
@@ -171,6 +172,9 @@ void BatchEngine::deliver(Sequence& s, std::span<float> logits) {
   std::vector<float> own;
   if (wanted >= 0) own.assign(logits.begin(), logits.end());
   event.token = s.sampler->sample(logits);
+  if (!std::isfinite(logits[static_cast<std::size_t>(event.token)]))
+    return finish(s, {.finish = FinishReason::kFailed,
+                      .error = "the model computes no number any more: its file is damaged, or not what it says"});
   if (wanted >= 0) event.logprob = log_probability(own, event.token);
   s.sampler->accept(event.token);
   s.ids.push_back(event.token);

@@ -89,6 +89,7 @@ Result<std::unique_ptr<LoadedModel>> load_model(const std::string& path, const L
   if (!chat_template) chat_template = tokens::ChatTemplate::none(chat_template.error().message);
   auto settings = recommended(checkpoint);
   if (!settings) return std::unexpected(settings.error());
+  settings->sampling.seed = options.seed;
   auto model = std::make_unique<LoadedFiles>(name_of(path), std::move(*runner), std::move(*tokenizer),
                                              std::move(*chat_template), std::move(*settings));
   if (auto started = model->start(options.prefixes); !started) return std::unexpected(started.error());

@@ -28,6 +28,8 @@ struct LoadOptions {
   std::size_t cache_bytes = 0;  // memory for the cache of all runs; 0: what the weights leave
   int prefill_cell = 0;         // positions in a cell of the prefill grid; 0: the built-in size (tests make it small)
   PrefixOptions prefixes;
+  std::uint64_t seed = 0;       // of runs that give none; 0: each draws its own
+  std::function<void(const std::string&)> note;  // told, in a line each, what is worth knowing; may be empty
   std::function<void(double)> progress;  // 0..1 while the weights are read; may be empty
 };
 

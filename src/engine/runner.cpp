@@ -28,6 +28,27 @@ Result<DType> cache_type(const std::string& name, const kernels::Table& table) {
   return fail("cache type \"{}\" is unknown, expected f32, bf16 or q8", name);
 }
 
+// A model is not run with other kernels than those that were asked for.
+Result<void> check_kernels() {
+  if (kernels::selection_error().empty()) return {};
+  return fail("{}", kernels::selection_error());
+}
+
+// For a model that `memory` does not hold: what of it, or which others, would fit.
+std::string what_fits(const model::Sizes& sizes, std::size_t memory, std::size_t besides) {
+  // Weights of fewer bits than this are no longer of use.
+  constexpr double kFewestBits = 2;
+  const double room = memory > besides ? static_cast<double>(memory - besides) : 0;
+  const double bits = 8 * room / static_cast<double>(std::max<std::int64_t>(sizes.parameters, 1));
+  if (bits >= kFewestBits)
+    return fmt::format("with {:.1f} bits a weight it would fit (it has {:.1f}; `fathom quantize` makes files of fewer)",
+                       bits, 8 * static_cast<double>(sizes.bytes) / static_cast<double>(sizes.parameters));
+  // What Q4_K_M files need.
+  constexpr double kUsualBits = 4.9;
+  return fmt::format("a model of up to {:.1f} billion weights of {} bits would fit (`fathom list --all` names some)",
+                     8 * room / kUsualBits / 1e9, kUsualBits);
+}
+
 Result<int> thread_count(const LoadOptions& options) {
   if (options.threads < 0 || options.threads > 1024)
     return fail("{} threads are impossible, expected 1 to 1024", options.threads);
@@ -74,6 +95,7 @@ Result<std::unique_ptr<Runner>> Runner::make(std::unique_ptr<model::Model> model
 }
 
 Result<void> Runner::set_up(const LoadOptions& options) {
+  if (auto known = check_kernels(); !known) return known;
   if (options.prefill_cell < 0 || options.prefill_cell > 65536)
     return fail("a prefill cell of {} positions is impossible", options.prefill_cell);
   const kernels::Table& table = kernels::table();
@@ -110,15 +132,23 @@ Result<void> Runner::size_cache(const LoadOptions& options) {
   if (fitting < kLeastContext)
     return fail(
         "{} needs {:.1f} GiB for its weights and {:.1f} GiB for {} positions of context, but {:.1f} GiB of memory are "
-        "usable",
+        "usable: {}",
         name_, static_cast<double>(weights) / 0x1p30, static_cast<double>(per_token * kLeastContext) / 0x1p30,
-        kLeastContext, static_cast<double>(memory) / 0x1p30);
+        kLeastContext, static_cast<double>(memory) / 0x1p30,
+        what_fits(model::sizes(*model_), memory, kReserve + per_token * kLeastContext));
   if (options.context < 0) return fail("a context of {} positions is impossible", options.context);
   if (options.context > fitting)
     return fail("a context of {} positions needs {:.1f} GiB, but memory holds {} beside the weights", options.context,
                 static_cast<double>(per_token) * options.context / 0x1p30, fitting);
   context_ = static_cast<int>(options.context > 0 ? options.context
                                                   : std::min<std::int64_t>(model_->config().context, fitting));
+  if (!options.note) return {};
+  if (context_ > model_->config().context)
+    options.note(fmt::format("{} was made for a context of {} tokens; with {} its answers may lose their way", name_,
+                             model_->config().context, context_));
+  if (options.context == 0 && context_ < model_->config().context)
+    options.note(fmt::format("memory holds a context of {} of the {} tokens that {} was made for", context_,
+                             model_->config().context, name_));
   return {};
 }
 

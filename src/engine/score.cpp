@@ -14,7 +14,7 @@ Result<void> check_tokens(std::span<const tokens::TokenId> ids, std::int64_t voc
   if (ids.empty()) return fail("there are no tokens: expected at least one");
   for (std::size_t i = 0; i < ids.size(); ++i)
     if (ids[i] < 0 || ids[i] >= vocabulary)
-      return fail("token {} (number {}) is outside the vocabulary of {}", ids[i], i, vocabulary);
+      return fail("token {} (number {}) is outside the vocabulary of {}", ids[i], i + 1, vocabulary);
   return {};
 }
 

@@ -106,7 +106,7 @@ Choice::Choice() {
   }
   std::string names;
   for (int i = 0; i < count; ++i) names.append(i ? ", " : "").append(tables[i].name);
-  error = fmt::format("FATHOM_KERNELS={}: this machine runs {}; using {}", wanted, names, chosen->name);
+  error = fmt::format("FATHOM_KERNELS={}: expected one of those that this machine runs: {}", wanted, names);
 }
 
 const Choice& choice() {
