@@ -83,7 +83,8 @@ part_templates() {
 part_quantize() {
   local python
   program && python=$(scripts/reference_python.sh) || return
-  as_one_test "$python" tests/golden/quantize_exactness.py --fathom build/test/fathom --model "$model"
+  "$python" tests/golden/generate.py --out build/golden_all &&
+    as_one_test "$python" tests/golden/quantize_exactness.py --fathom build/test/fathom --model "$model" --cases build/golden_all
 }
 
 part_fuzz_long() { scripts/fuzz.sh --results docs/results/fuzzing.md "-runs=${FATHOM_FUZZ_RUNS:-$fuzz_runs}"; }

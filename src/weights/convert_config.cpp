@@ -145,7 +145,7 @@ void set_rope(Fields& f, const ConvertConfig& c, Keys& k) {
               rope.integer("original_max_position_embeddings", f.integer("max_position_embeddings", 2048)));
     set_yarn(rope, c, k);
   }
-  if (const auto r = rope.result(); !r) f.refuse(r.error().message);
+  f.take_error(rope);
 }
 
 // How the experts are chosen. Readers take a sigmoid for V3's rules and a softmax for V2's.

@@ -61,6 +61,9 @@ class Fields {
   void refuse(const std::string& why) {
     if (error_.empty()) error_ = fmt::format("{}: {}", name_, why);
   }
+  void take_error(const Fields& other) {
+    if (error_.empty()) error_ = other.error_;
+  }
   base::Result<void> result() const {
     if (error_.empty()) return {};
     return std::unexpected(base::Error{error_});
