@@ -3,9 +3,27 @@
 #include <thread>
 
 #include "apps/commands.h"
+#include "engine/disk_cache.h"
+#include "files/places.h"
 #include "server/server.h"
 
 namespace fathom::apps {
+
+namespace {
+
+// The folder that was asked for must do; without the usual one the server still serves.
+base::Result<std::shared_ptr<engine::DiskCache>> disk_cache(const ServeFlags& flags) {
+  if (flags.cache_disk == 0) return nullptr;
+  if (!flags.cache_folder.empty()) return engine::DiskCache::open(flags.cache_folder, flags.cache_disk);
+  const auto places = files::Places::from_environment();
+  if (!places) return std::unexpected(places.error());
+  auto cache = engine::DiskCache::open(places->data + "/cache", flags.cache_disk);
+  if (cache) return cache;
+  fmt::print(stderr, "fathom: {}; conversations are kept in memory alone\n", cache.error().message);
+  return nullptr;
+}
+
+}  // namespace
 
 Status serve(const ServeFlags& flags) {
   // Signals are taken by one waiting thread; every other thread, those of the engine and server too, leaves them be.
@@ -16,7 +34,9 @@ Status serve(const ServeFlags& flags) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
 
-  auto model = open_model(flags);
+  auto disk = disk_cache(flags);
+  if (!disk) return std::unexpected(disk.error());
+  auto model = open_model(flags, {.disk = std::move(*disk), .share = flags.share_prefixes});
   if (!model) return std::unexpected(model.error());
   const int context = (*model)->context_length();
   auto server = server::Server::start(

@@ -21,6 +21,7 @@ struct ModelFlags {
   int prefill_cell = 0;
   std::string cache_type;
   std::optional<std::uint64_t> seed;
+  std::uint64_t cache_memory = 0;  // bytes; 0: what the weights leave
 };
 
 // Flags that override the model's recommended sampling.
@@ -36,7 +37,8 @@ void say_context(const ModelFlags& flags, int context);
 
 // MODEL (a catalogue name, a path, or hf:owner/repo) to a path. Errors: nothing of that name, with what is near it.
 base::Result<std::string> resolve_model(const std::string& model);
-base::Result<std::unique_ptr<engine::LoadedModel>> open_model(const ModelFlags& flags);
+base::Result<std::unique_ptr<engine::LoadedModel>> open_model(const ModelFlags& flags,
+                                                              engine::PrefixOptions prefixes = {});
 
 base::Result<std::string> read_text(const std::string& path);  // "-" is standard input
 base::Result<std::vector<tokens::TokenId>> parse_ids(std::string_view text, const std::string& name);
@@ -121,6 +123,9 @@ struct ServeFlags : ModelFlags {
   std::string host = "127.0.0.1";
   int port = 8000;
   std::string api_key;
+  std::string cache_folder;                           // empty: below the data folder
+  std::uint64_t cache_disk = std::uint64_t{8} << 30;  // bytes; 0: nothing is kept on disk
+  bool share_prefixes = false;
 };
 Status serve(const ServeFlags& flags);
 

@@ -231,6 +231,23 @@ void add_store(CLI::App& app, Flags& f, Action& action) {
   r.callback([&] { action = [&] { return remove(f.remove); }; });
 }
 
+void add_cache_flags(CLI::App& c, ServeFlags& f) {
+  c.add_option("--cache-memory", f.cache_memory,
+               "memory for the cache of all conversations, such as 4GB (default: what the weights leave)")
+      ->transform(CLI::AsSizeValue(false))
+      ->type_name("SIZE");
+  c.add_option("--cache-dir", f.cache_folder,
+               "folder that keeps what was read and answered, so that conversations go on at once after a restart "
+               "(default: cache in fathom's data folder)")
+      ->type_name("DIR");
+  c.add_option("--cache-disk", f.cache_disk,
+               "how much that folder may hold, such as 20GB; 0 keeps nothing there (default: 8GB)")
+      ->transform(CLI::AsSizeValue(false))
+      ->type_name("SIZE");
+  c.add_flag("--share-prefixes", f.share_prefixes,
+             "let what one key's text left in the cache serve other keys that send the same text");
+}
+
 void add_serve(CLI::App& app, ServeFlags& f, Action& action) {
   CLI::App& c =
       command(app, "serve", "serve the chat page and the API to this machine", "fathom serve model.gguf --port 8000");
@@ -238,6 +255,7 @@ void add_serve(CLI::App& app, ServeFlags& f, Action& action) {
   c.add_option("--host", f.host, "address to listen on")->capture_default_str();
   c.add_option("--port", f.port, "port; 0 takes a free one")->check(CLI::Range(0, 65535))->capture_default_str();
   c.add_option("--api-key", f.api_key, "the key that requests must carry")->envname("FATHOM_API_KEY");
+  add_cache_flags(c, f);
   c.callback([&] { action = [&] { return serve(f); }; });
 }
 

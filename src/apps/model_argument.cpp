@@ -42,6 +42,7 @@ engine::LoadOptions load_options(const ModelFlags& flags) {
   return {.threads = flags.threads,
           .context = flags.context,
           .cache_type = flags.cache_type,
+          .cache_bytes = flags.cache_memory,
           .prefill_cell = flags.prefill_cell,
           .seed = flags.seed ? engine::chosen_seed(*flags.seed) : 0,
           .note = [](const std::string& line) { fmt::print(stderr, "fathom: {}\n", line); },
@@ -72,10 +73,12 @@ Result<std::string> resolve_model(const std::string& model) {
   return model.empty() ? store->default_model() : store->resolve(model);
 }
 
-Result<std::unique_ptr<engine::LoadedModel>> open_model(const ModelFlags& flags) {
+Result<std::unique_ptr<engine::LoadedModel>> open_model(const ModelFlags& flags, engine::PrefixOptions prefixes) {
   auto path = resolve_model(flags.model);
   if (!path) return std::unexpected(path.error());
-  return engine::load_model(*path, load_options(flags));
+  engine::LoadOptions options = load_options(flags);
+  options.prefixes = std::move(prefixes);
+  return engine::load_model(*path, options);
 }
 
 Result<std::string> read_text(const std::string& path) {

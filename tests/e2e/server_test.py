@@ -327,6 +327,27 @@ def a_port_in_use_is_said(server):
 
 
 @test
+def a_conversation_goes_on_after_a_restart(server):
+    messages = [{"role": "user", "content": "Tell me, in order, what a week's days are called, and why. " * 12}]
+    fathom, model = server.process.args[0], server.process.args[2]
+    with tempfile.TemporaryDirectory() as folder:
+        flags = ("--cache-dir", folder, "--cache-disk", "1GB")
+        before = Server(fathom, model, *flags)
+        _, _, answer = before.chat(messages=messages)
+        expect_equal(answer["usage"]["prompt_tokens_details"]["cached_tokens"], 0, "cached at first")
+        before.stop()
+        messages += [answer["choices"][0]["message"], {"role": "user", "content": "And the months?"}]
+        after = Server(fathom, model, *flags)
+        try:
+            _, _, second = after.chat(messages=messages)
+            usage = second["usage"]
+            expect(usage["prompt_tokens_details"]["cached_tokens"] >= answer["usage"]["prompt_tokens"] // 64 * 64,
+                   f"cached after a restart: {usage}")
+        finally:
+            after.stop()
+
+
+@test
 def with_a_key_only_health_and_the_page_are_open(server):
     locked = Server(server.process.args[0], server.process.args[2], "--api-key", "sk-test")
     try:
