@@ -36,7 +36,7 @@ Status serve(const ServeFlags& flags) {
 
   auto disk = disk_cache(flags);
   if (!disk) return std::unexpected(disk.error());
-  auto model = open_model(flags, {.disk = std::move(*disk), .share = flags.share_prefixes});
+  auto model = open_model(flags, {.disk = std::move(*disk), .share_prefixes = flags.share_prefixes});
   if (!model) return std::unexpected(model.error());
   const int context = (*model)->context_length();
   auto server = server::Server::start(

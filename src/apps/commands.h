@@ -38,7 +38,7 @@ void say_context(const ModelFlags& flags, int context);
 // MODEL (a catalogue name, a path, or hf:owner/repo) to a path. Errors: nothing of that name, with what is near it.
 base::Result<std::string> resolve_model(const std::string& model);
 base::Result<std::unique_ptr<engine::LoadedModel>> open_model(const ModelFlags& flags,
-                                                              engine::PrefixOptions prefixes = {});
+                                                              engine::EngineOptions engine_options = {});
 
 base::Result<std::string> read_text(const std::string& path);  // "-" is standard input
 base::Result<std::vector<tokens::TokenId>> parse_ids(std::string_view text, const std::string& name);

@@ -73,11 +73,11 @@ Result<std::string> resolve_model(const std::string& model) {
   return model.empty() ? store->default_model() : store->resolve(model);
 }
 
-Result<std::unique_ptr<engine::LoadedModel>> open_model(const ModelFlags& flags, engine::PrefixOptions prefixes) {
+Result<std::unique_ptr<engine::LoadedModel>> open_model(const ModelFlags& flags, engine::EngineOptions engine_options) {
   auto path = resolve_model(flags.model);
   if (!path) return std::unexpected(path.error());
   engine::LoadOptions options = load_options(flags);
-  options.prefixes = std::move(prefixes);
+  options.engine = std::move(engine_options);
   return engine::load_model(*path, options);
 }
 

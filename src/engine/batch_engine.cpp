@@ -32,26 +32,29 @@ double seconds(auto duration) {
 }  // namespace
 
 Result<std::unique_ptr<BatchEngine>> BatchEngine::make(Runner& runner, std::vector<TokenId> undefined,
-                                                       PrefixOptions prefixes) {
+                                                       EngineOptions options) {
   const auto& cache = runner.cache();
   const std::int64_t one = (runner.context() + cache.page_tokens - 1) / cache.page_tokens;
   const auto budget = static_cast<std::int64_t>(runner.cache_budget() / cache.page_bytes());
   auto pages = PrefixCache::make(
       cache.page_bytes(), std::max(one, std::min<std::int64_t>(budget, one * static_cast<std::int64_t>(kMostRunning))),
-      cache.page_tokens);
+      cache.page_tokens, static_cast<std::int64_t>(runner.kept_budget() / cache.page_bytes()));
   if (!pages) return std::unexpected(pages.error());
   Scheduler scheduler(std::move(*pages), {.cell = runner.prefill_cell(),
                                           .two_forms = runner.two_forms(),
-                                          .share_prefixes = prefixes.share,
-                                          .disk = prefixes.disk,
-                                          .model = prefixes.disk ? cache_identity(runner) : PageKey{}});
-  return std::unique_ptr<BatchEngine>(new BatchEngine(runner, std::move(scheduler), std::move(undefined)));
+                                          .share_prefixes = options.share_prefixes,
+                                          .disk = options.disk,
+                                          .model = options.disk ? cache_identity(runner) : PageKey{}});
+  return std::unique_ptr<BatchEngine>(
+      new BatchEngine(runner, std::move(scheduler), std::move(undefined), options.speculate));
 }
 
-BatchEngine::BatchEngine(Runner& runner, Scheduler scheduler, std::vector<TokenId> undefined)
-    : runner_(runner), undefined_(std::move(undefined)), scheduler_(std::move(scheduler)) {
+BatchEngine::BatchEngine(Runner& runner, Scheduler scheduler, std::vector<TokenId> undefined, Speculate speculate)
+    : runner_(runner), undefined_(std::move(undefined)), scheduler_(std::move(scheduler)), speculate_(speculate) {
   rows_.reserve(kStepRows + kMostRunning);
   step_pages_.reserve(kMostRunning);
+  computed_before_.reserve(kMostRunning);
+  draft_rows_.reserve(kStepRows + kMostRunning);
   thread_ = std::jthread([this](std::stop_token stop) { loop(stop); });
 }
 
@@ -124,8 +127,27 @@ bool BatchEngine::take_messages(std::stop_token stop) {
   return true;
 }
 
+std::size_t BatchEngine::guesses_worth(const Sequence& s, std::size_t streams) const {
+  if (speculate_ == Speculate::kNever) return 0;
+  if (speculate_ == Speculate::kAlways) return Drafts::kMost;
+  return draft_cost_.worth(s.drafts.share, streams);
+}
+
+// Guesses what the runs of a step will say. Where prompts are read there are none: what they cost could not be told.
+void BatchEngine::guess() {
+  const std::size_t streams = scheduler_.decoding();
+  std::size_t room = streams == scheduler_.running() ? kMostRunning - streams : 0;  // rows with logits
+  for (const auto& s : scheduler_.running_list()) {
+    const auto left = static_cast<std::size_t>(std::max<std::int64_t>(0, s->limit - s->size() - 1));
+    engine::guess(s->ids, std::exchange(s->drafts.own, -1), std::min({room, left, guesses_worth(*s, streams)}),
+                  s->drafts.tokens);
+    room -= s->drafts.tokens.size();
+  }
+}
+
 void BatchEngine::build_step() {
   rows_.clear(), step_pages_.clear();
+  guess();
   parts_ = scheduler_.next_step(pace_.prompt_rows(scheduler_.decoding()));
   const std::int64_t page = runner_.cache().page_tokens;
   for (const auto& [sequence, rows] : parts_) {
@@ -133,28 +155,93 @@ void BatchEngine::build_step() {
     const auto index = static_cast<std::int32_t>(step_pages_.size());
     step_pages_.push_back({s.pages});
     for (std::int64_t at = s.computed; at < s.computed + rows; ++at)
-      rows_.push_back({.token = s.ids[static_cast<std::size_t>(at)],
+      rows_.push_back({.token = at < s.size() ? s.ids[static_cast<std::size_t>(at)]
+                                              : s.drafts.tokens[static_cast<std::size_t>(at - s.size())],
                        .position = static_cast<std::int32_t>(at),
                        .sequence = index,
                        .prefill = s.expanded[static_cast<std::size_t>(at / page)] != 0,
-                       .logits = at + 1 == s.size()});
+                       .logits = at + 1 >= s.size()});
   }
 }
 
 void BatchEngine::run_step() {
   const auto start = Clock::now();
-  std::size_t streams = 0;
-  for (const auto& part : parts_) streams += part.sequence->decoding() ? 1 : 0;
+  std::size_t streams = 0, drafts = 0;
+  for (const auto& part : parts_) {
+    streams += part.sequence->decoding() ? 1 : 0;
+    drafts += part.sequence->drafts.tokens.size();
+  }
   model::Step step = runner_.step(rows_, step_pages_);
   runner_.model().forward(step);
-  pace_.record(seconds(Clock::now() - start), streams, static_cast<std::int64_t>(rows_.size() - streams));
-  const auto vocabulary = static_cast<std::size_t>(runner_.model().config().vocabulary);
-  std::size_t with_logits = 0;
+  const double took = seconds(Clock::now() - start);
+  const std::size_t prompt_rows = rows_.size() - streams - drafts;
+  if (drafts == 0) pace_.record(took, streams, static_cast<std::int64_t>(prompt_rows));
+  if (prompt_rows == 0) draft_cost_.record(took, streams, drafts);
+  std::span<float> logits = step.logits;
+  computed_before_.clear();
   for (const auto& [sequence, rows] : parts_) {
-    scheduler_.advance(*sequence, rows);
-    if (sequence->computed == sequence->size())
-      deliver(*sequence, step.logits.subspan(with_logits++ * vocabulary, vocabulary));
+    computed_before_.push_back(sequence->computed);
+    logits = logits.subspan(take(*sequence, rows, logits));
   }
+  if (speculate_ != Speculate::kNever && runner_.model().drafts() > 0) draft(step.hidden);
+}
+
+// The model's own layer for the token after next (MTP) follows every row that stands, so that it knows what came
+// before, and guesses for runs that decode. A page's last row of that layer depends on a token that the page's key does
+// not tell: after another token it is a guess made of a little less, never a wrong answer.
+void BatchEngine::draft(const float* hidden) {
+  draft_rows_.clear();
+  const std::int64_t dim = runner_.model().config().dim;
+  float* followed = runner_.resources().arena->array<float>(static_cast<std::int64_t>(rows_.size()) * dim);
+  std::size_t row = 0;
+  for (std::size_t part = 0; part < parts_.size(); ++part) {
+    const Sequence& s = *parts_[part].sequence;
+    const std::int64_t end = s.finished ? computed_before_[part] : s.computed;
+    for (std::int64_t at = computed_before_[part]; at < end; ++at) {
+      const auto from = row + static_cast<std::size_t>(at - computed_before_[part]);
+      std::copy_n(hidden + static_cast<std::int64_t>(from) * dim, dim,
+                  followed + static_cast<std::int64_t>(draft_rows_.size()) * dim);
+      model::Row r = rows_[from];
+      r.token = s.ids[static_cast<std::size_t>(at) + 1];
+      r.logits = at + 1 == end && s.decoding() && guesses_worth(s, scheduler_.decoding()) > 0;
+      draft_rows_.push_back(r);
+    }
+    row += static_cast<std::size_t>(parts_[part].rows);
+  }
+  if (draft_rows_.empty()) return;
+  model::Step step(runner_.resources(), draft_rows_, step_pages_);
+  runner_.model().draft(step, followed);
+  const auto vocabulary = static_cast<std::size_t>(runner_.model().config().vocabulary);
+  std::span<float> logits = step.logits;
+  for (const model::Row& r : draft_rows_) {
+    if (!r.logits) continue;
+    const auto own = logits.first(vocabulary);
+    parts_[static_cast<std::size_t>(r.sequence)].sequence->drafts.own =
+        static_cast<TokenId>(std::ranges::max_element(own) - own.begin());
+    logits = logits.subspan(vocabulary);
+  }
+}
+
+// A run's rows were computed: samples from those with logits, as long as the drafts were right. Returns how many
+// numbers of `logits` were the run's.
+std::size_t BatchEngine::take(Sequence& s, std::int64_t rows, std::span<float> logits) {
+  const auto vocabulary = static_cast<std::size_t>(runner_.model().config().vocabulary);
+  const std::size_t drafts = s.drafts.tokens.size();
+  scheduler_.advance(s, rows - static_cast<std::int64_t>(drafts));
+  if (s.computed < s.size()) return 0;
+  s.statistics.drafted_tokens += static_cast<int>(drafts);
+  drafted_tokens_ += drafts;
+  deliver(s, logits.first(vocabulary));
+  std::size_t right = 0;
+  while (right < drafts && !s.finished && s.ids.back() == s.drafts.tokens[right]) {
+    ++right;
+    ++s.statistics.accepted_tokens;
+    ++accepted_tokens_;
+    scheduler_.advance(s, 1);
+    deliver(s, logits.subspan(right * vocabulary, vocabulary));
+  }
+  s.drafts.judge(right);
+  return (1 + drafts) * vocabulary;
 }
 
 void BatchEngine::deliver(Sequence& s, std::span<float> logits) {
@@ -227,6 +314,8 @@ void BatchEngine::publish_status() {
   status_.pages_from_disk = scheduler_.counts().pages_from_disk;
   status_.set_aside = scheduler_.counts().set_aside;
   status_.generated_tokens = generated_tokens_;
+  status_.drafted_tokens = drafted_tokens_;
+  status_.accepted_tokens = accepted_tokens_;
 }
 
 void BatchEngine::loop(std::stop_token stop) {

@@ -1,5 +1,6 @@
 // The engine over a Runner: continuous batching. Each step takes one token of every decoding run and prompt tokens of
-// those that are being read, as the scheduler says, computes them, samples and hands out what was sampled.
+// those that are being read, as the scheduler says, computes them, samples and hands out what was sampled. Guesses ride
+// along where that pays (speculation.h).
 #pragma once
 
 #include <condition_variable>
@@ -20,7 +21,7 @@ class BatchEngine final : public Engine {
  public:
   // `runner` must outlive the engine and be used by nobody else. `undefined` are ids that name no token: never sampled.
   static base::Result<std::unique_ptr<BatchEngine>> make(Runner& runner, std::vector<tokens::TokenId> undefined,
-                                                         PrefixOptions prefixes = {});
+                                                         EngineOptions options = {});
   ~BatchEngine() override;
 
   base::Result<RunId> submit(Run run, TokenSink sink) override;
@@ -29,11 +30,15 @@ class BatchEngine final : public Engine {
   EngineStatus status() const override;
 
  private:
-  BatchEngine(Runner& runner, Scheduler scheduler, std::vector<tokens::TokenId> undefined);
+  BatchEngine(Runner& runner, Scheduler scheduler, std::vector<tokens::TokenId> undefined, Speculate speculate);
   void loop(std::stop_token stop);
   bool take_messages(std::stop_token stop);
+  std::size_t guesses_worth(const Sequence& sequence, std::size_t streams) const;
+  void guess();
   void build_step();
   void run_step();
+  std::size_t take(Sequence& sequence, std::int64_t rows, std::span<float> logits);
+  void draft(const float* hidden);
   void deliver(Sequence& sequence, std::span<float> logits);
   void finish(Sequence& sequence, TokenEvent event);
   void write_rest();
@@ -54,10 +59,14 @@ class BatchEngine final : public Engine {
   // The engine thread's own.
   Scheduler scheduler_;
   StepPace pace_;
-  std::uint64_t generated_tokens_ = 0;
+  Speculate speculate_;
+  DraftCost draft_cost_;
+  std::uint64_t generated_tokens_ = 0, drafted_tokens_ = 0, accepted_tokens_ = 0;
   std::span<const Scheduler::Part> parts_;  // of this step
   std::vector<model::Row> rows_;
   std::vector<model::SequencePages> step_pages_;
+  std::vector<std::int64_t> computed_before_;  // of each part's sequence
+  std::vector<model::Row> draft_rows_;
 
   std::jthread thread_;  // last: it uses everything above
 };

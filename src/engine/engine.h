@@ -37,6 +37,8 @@ struct RunStatistics {
   int prompt_tokens = 0;
   int cached_tokens = 0;  // of the prompt, taken from the prefix cache
   int generated_tokens = 0;
+  int drafted_tokens = 0;   // guessed ahead (speculative decoding)
+  int accepted_tokens = 0;  // of those, the ones that were right
   double queue_seconds = 0, prefill_seconds = 0, decode_seconds = 0;
 };
 
@@ -63,7 +65,8 @@ struct EngineStatus {
   std::uint64_t prompt_tokens = 0, prompt_tokens_reused = 0;  // reused: found in the prefix cache
   std::uint64_t pages_from_disk = 0;                          // read back from the disk cache
   std::uint64_t generated_tokens = 0;
-  std::uint64_t set_aside = 0;  // how often a run made room for older ones
+  std::uint64_t drafted_tokens = 0, accepted_tokens = 0;  // as in RunStatistics
+  std::uint64_t set_aside = 0;                            // how often a run made room for older ones
 };
 
 class Engine {

@@ -29,11 +29,11 @@ class LoadedFiles final : public LoadedModel {
         settings_.stop_tokens.push_back(id);
   }
 
-  Result<void> start(const PrefixOptions& prefixes) {
+  Result<void> start(const EngineOptions& options) {
     std::vector<TokenId> undefined;
     for (TokenId id = 0; id < static_cast<TokenId>(runner_->model().config().vocabulary); ++id)
       if (!tokenizer_.defined(id)) undefined.push_back(id);
-    auto engine = BatchEngine::make(*runner_, std::move(undefined), prefixes);
+    auto engine = BatchEngine::make(*runner_, std::move(undefined), options);
     if (!engine) return std::unexpected(engine.error());
     engine_ = std::move(*engine);
     return {};
@@ -92,7 +92,7 @@ Result<std::unique_ptr<LoadedModel>> load_model(const std::string& path, const L
   settings->sampling.seed = options.seed;
   auto model = std::make_unique<LoadedFiles>(name_of(path), std::move(*runner), std::move(*tokenizer),
                                              std::move(*chat_template), std::move(*settings));
-  if (auto started = model->start(options.prefixes); !started) return std::unexpected(started.error());
+  if (auto started = model->start(options.engine); !started) return std::unexpected(started.error());
   return model;
 }
 

@@ -15,10 +15,15 @@ namespace fathom::engine {
 
 class DiskCache;
 
-// What the engine keeps of prompts and answers for those that begin with the same tokens. In memory it always does.
-struct PrefixOptions {
-  std::shared_ptr<DiskCache> disk;  // and on disk, where there is one (disk_cache.h); models may share it
-  bool share = false;               // between owners; else an owner's text serves that owner alone
+enum class Speculate : std::uint8_t { kNever, kWhereItPays, kAlways };  // always: for tests
+
+struct EngineOptions {
+  // Keeps what was read and answered on disk too, where there is one (disk_cache.h); models may share it.
+  std::shared_ptr<DiskCache> disk;
+  // Whether owners share what is kept of their texts; else it serves its owner alone.
+  bool share_prefixes = false;
+  // Whether several tokens may be guessed and checked in one step; it changes nothing but the time.
+  Speculate speculate = Speculate::kWhereItPays;
 };
 
 struct LoadOptions {
@@ -27,10 +32,10 @@ struct LoadOptions {
   std::string cache_type;       // "f32", "bf16", "q8"; "": f32 with the scalar kernels, bf16 otherwise
   std::size_t cache_bytes = 0;  // memory for the cache of all runs; 0: what the weights leave
   int prefill_cell = 0;         // positions in a cell of the prefill grid; 0: the built-in size (tests make it small)
-  PrefixOptions prefixes;
-  std::uint64_t seed = 0;       // of runs that give none; 0: each draws its own
+  EngineOptions engine;
+  std::uint64_t seed = 0;                        // of runs that give none; 0: each draws its own
   std::function<void(const std::string&)> note;  // told, in a line each, what is worth knowing; may be empty
-  std::function<void(double)> progress;  // 0..1 while the weights are read; may be empty
+  std::function<void(double)> progress;          // 0..1 while the weights are read; may be empty
 };
 
 class LoadedModel {

@@ -10,15 +10,17 @@ namespace fathom::engine {
 using base::Result;
 using tokens::TokenId;
 
-Result<PrefixCache> PrefixCache::make(std::size_t page_bytes, std::int64_t pages, std::int64_t page_tokens) {
+Result<PrefixCache> PrefixCache::make(std::size_t page_bytes, std::int64_t pages, std::int64_t page_tokens,
+                                      std::int64_t most_kept) {
   auto pool = PagePool::make(page_bytes, std::min<std::int64_t>(pages, std::numeric_limits<Index>::max()));
   if (!pool) return std::unexpected(pool.error());
-  return PrefixCache(std::move(*pool), page_tokens);
+  return PrefixCache(std::move(*pool), page_tokens, most_kept);
 }
 
-PrefixCache::PrefixCache(PagePool pool, std::int64_t page_tokens)
+PrefixCache::PrefixCache(PagePool pool, std::int64_t page_tokens, std::int64_t most_kept)
     : pool_(std::move(pool)),
       page_tokens_(page_tokens),
+      most_kept_(most_kept),
       nodes_(static_cast<std::size_t>(pool_.all_pages())),
       tokens_(nodes_.size() * static_cast<std::size_t>(page_tokens)),
       buckets_(std::bit_ceil(nodes_.size()), kNone) {}
@@ -41,7 +43,8 @@ PrefixCache::Index PrefixCache::look_up(const PageKey& key, std::span<const Toke
 }
 
 std::byte* PrefixCache::take() {
-  if (pool_.free_pages() == 0) {
+  // A page that was never written to costs memory that one kept for too long does not.
+  if (pool_.free_pages() == 0 || kept_ > most_kept_) {
     if (oldest_ == kNone) return nullptr;
     forget(oldest_);
   }

@@ -17,8 +17,10 @@ namespace fathom::engine {
 
 class PrefixCache {
  public:
-  // Everything it will ever need is allocated here. Errors as PagePool::make.
-  static base::Result<PrefixCache> make(std::size_t page_bytes, std::int64_t pages, std::int64_t page_tokens);
+  // Everything it will ever need is allocated here. Of the pages, about `most_kept` are kept while no run uses them.
+  // Errors as PagePool::make.
+  static base::Result<PrefixCache> make(std::size_t page_bytes, std::int64_t pages, std::int64_t page_tokens,
+                                        std::int64_t most_kept);
 
   std::int64_t page_tokens() const { return page_tokens_; }
   std::int64_t all_pages() const { return pool_.all_pages(); }
@@ -62,7 +64,7 @@ class PrefixCache {
     bool answer = false;
   };
 
-  PrefixCache(PagePool pool, std::int64_t page_tokens);
+  PrefixCache(PagePool pool, std::int64_t page_tokens, std::int64_t most_kept);
   Node& node(Index i) { return nodes_[static_cast<std::size_t>(i)]; }
   const Node& node(Index i) const { return nodes_[static_cast<std::size_t>(i)]; }
   Index index(const std::byte* page) const { return static_cast<Index>(pool_.index(page)); }
@@ -75,7 +77,7 @@ class PrefixCache {
   void append(Index i);
 
   PagePool pool_;
-  std::int64_t page_tokens_;
+  std::int64_t page_tokens_, most_kept_;
   std::vector<Node> nodes_;                // by page
   std::vector<tokens::TokenId> tokens_;    // of every page
   std::vector<Index> buckets_;             // a power of two

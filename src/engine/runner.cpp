@@ -127,6 +127,7 @@ Result<void> Runner::size_cache(const LoadOptions& options) {
                   options.cache_bytes / per_token, kLeastContext, per_token * kLeastContext);
     cache_budget_ = options.cache_bytes;
   }
+  kept_budget_ = options.cache_bytes > 0 ? cache_budget_ : cache_budget_ / 4;
   const auto fitting =
       static_cast<std::int64_t>(std::min<std::size_t>(cache_budget_ / per_token, std::size_t{1} << 30));
   if (fitting < kLeastContext)

@@ -46,6 +46,9 @@ class Runner {
   int context() const { return context_; }
   // Bytes the cache may take beside the weights.
   std::size_t cache_budget() const { return cache_budget_; }
+  // Of these, bytes that may hold what no run uses: all where somebody said how much the cache may take, else a part
+  // that leaves memory to other programs.
+  std::size_t kept_budget() const { return kept_budget_; }
 
   // Forgets the last step's intermediate values and starts a step. The spans must outlive it.
   model::Step step(std::span<const model::Row> rows, std::span<const model::SequencePages> sequences);
@@ -64,7 +67,7 @@ class Runner {
   model::StepResources resources_;
   int prefill_cell_ = kPrefillCell;
   int context_ = 0;
-  std::size_t cache_budget_ = 0;
+  std::size_t cache_budget_ = 0, kept_budget_ = 0;
 };
 
 // Whether the token at `position` of a prompt of `prompt` tokens lies in a full cell of its grid.

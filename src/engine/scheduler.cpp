@@ -190,6 +190,8 @@ void Scheduler::set_youngest_aside() {
   s.pages.clear();
   s.computed = 0;
   s.full_pages = 0;
+  s.drafts.tokens.clear();
+  s.drafts.own = -1;
   s.set_aside |= s.begun;
   s.planned = s.begun = false;
   --s.owner->running;
@@ -207,7 +209,9 @@ void Scheduler::add_decoding() {
       here = i + 1 < running_.size();  // else it is the youngest itself
       set_youngest_aside();
     }
-    if (here) parts_.push_back({&s, 1});
+    if (!here) continue;
+    if (!grow(s, s.computed + 1 + static_cast<std::int64_t>(s.drafts.tokens.size()))) s.drafts.tokens.clear();
+    parts_.push_back({&s, 1 + static_cast<std::int64_t>(s.drafts.tokens.size())});
   }
 }
 

@@ -34,6 +34,7 @@ class Scheduler {
   std::size_t waiting() const { return waiting_.size(); }
   std::size_t running() const { return running_.size(); }
   std::size_t decoding() const;
+  std::span<const std::unique_ptr<Sequence>> running_list() const { return running_; }
   // Of all runs so far. Reused tokens are those of prompts that were found in the prefix cache.
   struct Counts {
     std::uint64_t prompt_tokens = 0, reused_tokens = 0, set_aside = 0;
@@ -54,8 +55,8 @@ class Scheduler {
     Sequence* sequence = nullptr;
     std::int64_t rows = 0;
   };
-  // One token of every decoding run, and up to `prompt_rows` of those that are being read, owners in turn. Never empty
-  // while a run is running. The pages for these rows are there.
+  // One token of every decoding run with its drafts, and up to `prompt_rows` of those that are being read, owners in
+  // turn. Never empty while a run is running. The pages for these rows are there.
   std::span<const Part> next_step(std::int64_t prompt_rows);
   // After a step: `rows` more of a run are in the cache; pages that became full are kept.
   void advance(Sequence& sequence, std::int64_t rows);

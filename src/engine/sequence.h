@@ -12,6 +12,7 @@
 #include "engine/page_key.h"
 #include "engine/reusable_prefix.h"
 #include "engine/sampler.h"
+#include "engine/speculation.h"
 
 namespace fathom::engine {
 
@@ -43,6 +44,7 @@ struct Sequence {
   bool set_aside = false;               // it was running before, and begins again with the forms it had
   std::uint64_t step = 0;               // the last step that considered its prompt
 
+  Drafts drafts;
   std::optional<Sampler> sampler;
   RunStatistics statistics;
   Clock::time_point submitted, admitted, first_token;

@@ -57,7 +57,7 @@ TEST(Allocation, NoneInADecodeStep) {
   auto runner = Runner::make(std::move(model), "recalling",
                              {.threads = 1, .context = 1000, .cache_type = "f32", .prefill_cell = 32});
   ASSERT_TRUE(runner);
-  auto engine = BatchEngine::make(**runner, {});
+  auto engine = BatchEngine::make(**runner, {}, {.speculate = Speculate::kNever});
   ASSERT_TRUE(engine);
   Seen seen[2];
   for (auto& s : seen)

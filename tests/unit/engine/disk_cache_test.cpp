@@ -250,7 +250,7 @@ TEST_P(DiskReuse, AConversationGoesOnAfterARestart) {
 TEST_P(DiskReuse, OwnersShareOnlyWhereThatIsAsked) {
   const Folder folder;
   const Ids prompt = text(300, 5);
-  Served served(GetParam(), 200, {.disk = opened(folder), .share = true});
+  Served served(GetParam(), 200, {.disk = opened(folder), .share_prefixes = true});
   served.ask(prompt, 1, "ann");
   EXPECT_EQ(served.ask(prompt, 1, "bob").cached, 256);
 }

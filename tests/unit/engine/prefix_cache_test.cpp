@@ -7,8 +7,8 @@ namespace {
 
 using Ids = std::vector<tokens::TokenId>;
 
-PrefixCache small(std::int64_t pages) {
-  return std::move(*PrefixCache::make(64, pages, 4));
+PrefixCache small(std::int64_t pages, std::int64_t most_kept = 100) {
+  return std::move(*PrefixCache::make(64, pages, 4, most_kept));
 }
 
 TEST(PageKey, FollowsFromModelOwnerTokensFormAndAllBefore) {
@@ -63,6 +63,18 @@ TEST(PrefixCache, GivesTheSamePageToWhoeverFillsItAgain) {
   cache.release({&first, 1});
   EXPECT_EQ(cache.kept_pages(), 1);
   EXPECT_TRUE(cache.find(key, ids)->answer);
+}
+
+TEST(PrefixCache, KeepsNoMoreThanItMayWhereMorePagesWereNeverUsed) {
+  PrefixCache cache = small(50, 3);
+  for (int i = 0; i < 20; ++i) {
+    const Ids ids{i, i, i, i};
+    std::byte* page = cache.take();
+    cache.keep(page, next_key(first_key({}, ""), ids, false), ids, false);
+    cache.release({&page, 1});
+  }
+  EXPECT_EQ(cache.kept_pages(), 4);  // one more than it may, until the next page is taken
+  EXPECT_EQ(cache.available(), 50);
 }
 
 TEST(PrefixCache, LeastRecentlyUsedLeaveFirstAndOfAChainItsEnd) {

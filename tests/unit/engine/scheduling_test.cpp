@@ -49,7 +49,7 @@ TEST(StepPace, DoesNotGrowFromTheEndOfAPrompt) {
 }
 
 TEST(Scheduling, AStreamGetsATokenInEveryStepWhileAPromptIsRead) {
-  Served served(false);
+  Served served(false, 200, {.speculate = Speculate::kNever});
   std::int32_t last = -1, steps_beside = 0;
   bool watch = false;
   served.model().on_step = [&](const model::Step& step) {

@@ -24,7 +24,7 @@ class Served {
   static constexpr int kCell = 128, kContext = 1280;
   static constexpr std::size_t kPageBytes = 64 * 3 * sizeof(float);
 
-  explicit Served(bool two_forms, std::int64_t pages = 200, PrefixOptions prefixes = {}) {
+  explicit Served(bool two_forms, std::int64_t pages = 200, EngineOptions options = {}) {
     auto model = std::make_unique<RecallingModel>(two_forms);
     model_ = model.get();
     auto runner = Runner::make(std::move(model), "recalling",
@@ -35,7 +35,7 @@ class Served {
                                 .prefill_cell = kCell});
     EXPECT_TRUE(runner) << runner.error().message;
     runner_ = std::move(*runner);
-    engine_ = std::move(*BatchEngine::make(*runner_, {}, std::move(prefixes)));
+    engine_ = std::move(*BatchEngine::make(*runner_, {}, std::move(options)));
   }
   BatchEngine& engine() { return *engine_; }
   RecallingModel& model() { return *model_; }
