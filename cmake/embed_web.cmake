@@ -1,17 +1,31 @@
-# The chat page inside the program: web/'s files become a source file with their bytes, types and ETags whenever one of
+# The chat page inside the program: its files become a source file with their bytes, types and ETags whenever one of
 # them changes, in the library fathom_web (server/page_file.h). Include it after the folder `server`.
-set(web_folder ${CMAKE_SOURCE_DIR}/web)
-set(web_files index.html app.js style.css mark.svg)
-list(TRANSFORM web_files PREPEND ${web_folder}/ OUTPUT_VARIABLE web_paths)
+# FATHOM_PAGE: "app", built by scripts/build_web.sh, or "plain", the small page that needs nothing but the OpenAI interface.
+set(FATHOM_PAGE plain CACHE STRING "the page inside the program: app or plain")
+set(embedded_page ${CMAKE_BINARY_DIR}/generated/embedded_page.cpp)
+set(web_build "")
+if(FATHOM_PAGE STREQUAL "app")
+  set(web_folder ${CMAKE_SOURCE_DIR}/build/web)
+  file(GLOB_RECURSE web_files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/web/src/* ${CMAKE_SOURCE_DIR}/web/public/*)
+  list(FILTER web_files EXCLUDE REGEX "/schema[.]d[.]ts$")  # written by the type check
+  foreach(file index.html vite.config.ts svelte.config.js package-lock.json)
+    list(APPEND web_files ${CMAKE_SOURCE_DIR}/web/${file})
+  endforeach()
+  list(APPEND web_files ${CMAKE_SOURCE_DIR}/scripts/build_web.sh)
+  set(web_build COMMAND ${CMAKE_SOURCE_DIR}/scripts/build_web.sh)
+else()
+  set(web_folder ${CMAKE_SOURCE_DIR}/web/plain)
+  file(GLOB_RECURSE web_files CONFIGURE_DEPENDS ${web_folder}/*)
+endif()
 
 add_custom_command(
-  OUTPUT ${CMAKE_BINARY_DIR}/generated/embedded_page.cpp
-  COMMAND ${CMAKE_COMMAND} "-DFOLDER=${web_folder}" "-DFILES=${web_files}"
-          "-DOUTPUT=${CMAKE_BINARY_DIR}/generated/embedded_page.cpp" -P ${CMAKE_SOURCE_DIR}/cmake/embed_files.cmake
-  DEPENDS ${web_paths} ${CMAKE_SOURCE_DIR}/cmake/embed_files.cmake
+  OUTPUT ${embedded_page}
+  ${web_build}
+  COMMAND ${CMAKE_COMMAND} "-DFOLDER=${web_folder}" "-DOUTPUT=${embedded_page}" -P ${CMAKE_SOURCE_DIR}/cmake/embed_files.cmake
+  DEPENDS ${web_files} ${CMAKE_SOURCE_DIR}/cmake/embed_files.cmake
   COMMENT "Embedding the chat page"
   VERBATIM)
 
-add_library(fathom_web STATIC ${CMAKE_BINARY_DIR}/generated/embedded_page.cpp)
+add_library(fathom_web STATIC ${embedded_page})
 target_include_directories(fathom_web PRIVATE ${CMAKE_SOURCE_DIR}/src)
 target_link_libraries(fathom_server PUBLIC fathom_web)

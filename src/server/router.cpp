@@ -71,39 +71,16 @@ Response no_such_route(const Request& request) {
   return response;
 }
 
-// The page runs only what this server gave it and talks to nothing else.
-constexpr std::string_view kPagePolicy =
-    "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
-Response page_response(const PageFile& file, const Request& request) {
-  Response response{.content_type = std::string(file.content_type),
-                    .headers = {{"ETag", std::string(file.etag)},
-                                {"Cache-Control", "no-cache"},
-                                {"Content-Security-Policy", std::string(kPagePolicy)},
-                                {"Referrer-Policy", "no-referrer"}}};
-  if (request.header("if-none-match").contains(file.etag)) {
-    response.status = 304;
-  } else {
-    response.body = file.content;
-  }
-  return response;
-}
-
 }  // namespace
 
 Router::Router(RouteContext context, AccessRules rules, std::span<const PageFile> page)
     : context_(std::move(context)), access_(std::move(rules)), page_(page) {}
 
-const PageFile* Router::page_file(std::string_view path) const {
-  const auto found = std::ranges::find(page_, path, &PageFile::path);
-  return found == page_.end() ? nullptr : &*found;
-}
-
 std::optional<Response> Router::refuse(const Request& head) const {
   if (const auto error = access_.check_source(head)) return error_response(*error);
   if (head.method == "OPTIONS") return std::nullopt;  // a preflight cannot carry a key
   const Route* route = find_route(head);
-  const bool page = route_method(head) == "GET" && page_file(head.path()) != nullptr;
+  const bool page = route_method(head) == "GET" && find_page_file(page_, head.path()) != nullptr;
   if (!page && (route == nullptr || !route->open)) {
     if (const auto error = access_.check_key(head)) return error_response(*error);
   }
@@ -129,7 +106,7 @@ Reply Router::dispatch(const Request& request) const {
                                    : access_.preflight_headers(request)};
   }
   if (const Route* route = find_route(request)) return route->answer(context_, request);
-  if (const PageFile* file = page_file(request.path())) return page_response(*file, request);
+  if (const PageFile* file = find_page_file(page_, request.path())) return page_response(*file, request);
   return no_such_route(request);
 }
 

@@ -29,7 +29,6 @@ class Router {
 
  private:
   Reply dispatch(const Request& request) const;
-  const PageFile* page_file(std::string_view path) const;
 
   RouteContext context_;
   Access access_;

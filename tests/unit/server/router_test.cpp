@@ -9,7 +9,9 @@ namespace {
 
 using files::Json;
 
-constexpr PageFile kPage[] = {{"/", "text/html; charset=utf-8", "\"abc\"", "<p>page</p>"}};
+constexpr PageFile kPage[] = {{"/", "text/html; charset=utf-8", "\"abc\"", "<p>page</p>", "zipped", "brotlied"},
+                              {"/assets/a-1.js", "text/javascript", "\"def\"", "a()", "", ""},
+                              {"/preview.html", "text/html; charset=utf-8", "\"123\"", "<p>", "", ""}};
 
 class RouterTest : public testing::Test {
  protected:
@@ -85,7 +87,7 @@ TEST_F(RouterTest, EveryRouteButTheOpenOnesNeedsTheKey) {
     EXPECT_EQ(refused ? refused->status : 401, 401) << path.path;
     ++(path.open ? open : closed);
   }
-  EXPECT_EQ(open, 2);  // /health and the page
+  EXPECT_EQ(open, 4);  // /health and the page's files
   EXPECT_GE(closed, 11);
   EXPECT_EQ(router(rules).refuse(request("GET", "/unknown"))->status, 401);
   Request with_key = request("GET", "/version");
@@ -93,20 +95,54 @@ TEST_F(RouterTest, EveryRouteButTheOpenOnesNeedsTheKey) {
   EXPECT_FALSE(router(rules).refuse(with_key));
 }
 
+std::string header_of(const Response& response, std::string_view name) {
+  for (const Header& header : response.headers) {
+    if (header.name == name) return header.value;
+  }
+  return {};
+}
+
 TEST_F(RouterTest, ThePageHasAPolicyAndAnETag) {
   const Response page = ask(request("GET", "/"));
   EXPECT_EQ(page.status, 200);
   EXPECT_EQ(page.body, "<p>page</p>");
-  std::string policy;
-  for (const Header& header : page.headers) {
-    if (header.name == "Content-Security-Policy") policy = header.value;
-  }
+  const std::string policy = header_of(page, "Content-Security-Policy");
   EXPECT_TRUE(policy.starts_with("default-src 'self'"));
-  EXPECT_FALSE(policy.contains("unsafe"));
+  EXPECT_FALSE(policy.contains("script-src"));  // so default-src says it: no inline script
+  EXPECT_FALSE(policy.contains("sandbox"));
+  EXPECT_EQ(header_of(page, "Cache-Control"), "no-cache");
   Request again = request("GET", "/");
   again.headers.push_back({"If-None-Match", "\"abc\""});
   EXPECT_EQ(ask(again).status, 304);
   EXPECT_EQ(ask(again).body, "");
+}
+
+TEST_F(RouterTest, AConversationsAddressIsThePage) {
+  EXPECT_EQ(ask(request("GET", "/c/0199-abc")).body, "<p>page</p>");
+  EXPECT_EQ(ask(request("GET", "/c/a/b")).status, 404);
+  EXPECT_EQ(ask(request("GET", "/c/a.js")).status, 404);
+}
+
+TEST_F(RouterTest, APageFileComesInTheSmallestFormThatTheClientTakes) {
+  const auto form = [&](std::string_view accepted) {
+    Request get = request("GET", "/");
+    get.headers.push_back({"Accept-Encoding", std::string(accepted)});
+    const Response response = ask(get);
+    EXPECT_EQ(header_of(response, "Vary"), "Accept-Encoding");
+    return response.body + " " + header_of(response, "Content-Encoding");
+  };
+  EXPECT_EQ(form("gzip, deflate, br"), "brotlied br");
+  EXPECT_EQ(form("gzip;q=0.5"), "zipped gzip");
+  EXPECT_EQ(form("br;q=0, GZIP"), "zipped gzip");
+  EXPECT_EQ(form("br;q=0.0"), "<p>page</p> ");
+  EXPECT_EQ(form("identity, bro"), "<p>page</p> ");
+}
+
+TEST_F(RouterTest, HashedFilesAreKeptAndPreviewsAreShutIn) {
+  EXPECT_EQ(header_of(ask(request("GET", "/assets/a-1.js")), "Cache-Control"), "public, max-age=31536000, immutable");
+  const std::string policy = header_of(ask(request("GET", "/preview.html")), "Content-Security-Policy");
+  EXPECT_TRUE(policy.starts_with("sandbox allow-scripts; default-src 'none'"));
+  EXPECT_FALSE(policy.contains("allow-same-origin"));
 }
 
 TEST_F(RouterTest, APreflightIsAnsweredForConfiguredOriginsWithoutAKey) {
