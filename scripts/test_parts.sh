@@ -2,8 +2,8 @@
 # repository, not run. A part is a function part_NAME whose output ends with "N passed, N failed"; a new test program is
 # named here once, and from then on its absence is a failure.
 
-parts=(text layers unit isa golden commands server chat page run fuzz)
-long_parts=(unit_asan unit_tsan server_asan server_tsan golden_all exactness tokenizers templates quantize fuzz_long)
+parts=(text layers unit isa golden commands server chat page web run fuzz)
+long_parts=(page_speed unit_asan unit_tsan server_asan server_tsan golden_all exactness tokenizers templates quantize fuzz_long)
 
 fuzz_seconds=12         # of each reader, in the short form
 fuzz_runs=10000000      # of each reader, in the long form
@@ -28,14 +28,27 @@ part_chat() { program && python3 tests/e2e/chat_terminal_test.py build/test/fath
 
 part_page() {
   local node
-  program && node=$(scripts/fetch_node.sh) || return
+  program && page_test_packages || return
   (
     cd tests/e2e
     export PATH=$node:$PATH
-    # npm leaves this file in what it has installed; nothing to do while it is newer than the list of what is wanted.
-    [ node_modules/.package-lock.json -nt package.json ] || npm install --no-audit --no-fund --no-package-lock || exit
     node page_test.mjs ../../build/test/fathom "$model" ../../build/test-logs/page
   )
+}
+
+# The new chat page by itself: its types, its Markdown, and all that it promises, in Chromium against a server that says set
+# tokens.
+part_web() {
+  local node status=0
+  scripts/build_web.sh --check && page_test_packages || return
+  (
+    cd tests/e2e
+    export PATH=$node:$PATH
+    node page_markdown_test.mjs || exit
+    node page_app_test.mjs ../../build/web ../../build/test-logs/web
+  ) 2>&1 | tee build/test-logs/.web || status=$?
+  awk '/^[0-9]+ passed, [0-9]+ failed/ { passed += $1; failed += $3 } END { print passed + 0 " passed, " failed + 0 " failed" }' build/test-logs/.web
+  return $status
 }
 
 part_run() { program && python3 tests/e2e/run_test.py . test; }
@@ -43,6 +56,12 @@ part_run() { program && python3 tests/e2e/run_test.py . test; }
 part_fuzz() { scripts/fuzz.sh -max_total_time=$fuzz_seconds; }
 
 # ---- What takes long
+
+part_page_speed() {
+  local node
+  scripts/build_web.sh && page_test_packages || return
+  (cd tests/e2e && PATH=$node:$PATH node page_speed.mjs ../../build/web ../../docs/results/page.md)
+}
 
 part_unit_asan() { unit_tests asan; }
 
@@ -94,6 +113,14 @@ part_fuzz_long() { scripts/fuzz.sh --results docs/results/fuzzing.md "-runs=${FA
 # program [PRESET]: builds fathom and sets `model` to the default one.
 program() {
   model=$(scripts/fetch_default_model.sh) && scripts/build.sh "${1:-test}" fathom
+}
+
+# page_test_packages: what the tests in the browser need of npm; sets `node` to the folder of Node.
+page_test_packages() {
+  node=$(scripts/fetch_node.sh) || return
+  # npm leaves this file in what it has installed; nothing to do while it is newer than the list of what is wanted.
+  [ tests/e2e/node_modules/.package-lock.json -nt tests/e2e/package.json ] ||
+    (cd tests/e2e && PATH=$node:$PATH npm install --no-audit --no-fund --no-package-lock)
 }
 
 # as_one_test COMMAND...: counts a program that only says by its exit status how it went.

@@ -1,0 +1,747 @@
+// page_app_test.mjs PAGE SCREENSHOTS [NAME]
+//
+// The chat page (the built files in the folder PAGE) in Chromium against a server that says set tokens: what the page
+// promises, a test for each. Leaves pictures in the folder SCREENSHOTS. NAME: only tests whose name holds it.
+import assert from "node:assert/strict";
+import { mkdir, readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { AppStub, pause } from "./app_stub.mjs";
+import { answers, ask, axeFindings, done, lastAnswer, question, runTests, test, thread, until, watchLongTasks, withPage } from "./page_kit.mjs";
+
+const [folder, shots, only] = process.argv.slice(2);
+if (!shots) {
+  console.error("usage: node page_app_test.mjs PAGE SCREENSHOTS [NAME]");
+  process.exit(2);
+}
+await mkdir(shots, { recursive: true });
+const stub = await AppStub.start(folder);
+const withStub = (options, run) => {
+  stub.reset();
+  options.before?.();
+  delete options.before;
+  return withPage(stub.url, options, run);
+};
+const kWords = "The sea keeps the sum of rivers and gives back clouds. ";
+const kText = `${kWords.repeat(8)}\n\n`;
+
+// ---- Streaming
+
+test("finished blocks are never rendered again, and the tail is repaired", () => withStub({}, async (page) => {
+  let go;
+  const gate = new Promise((resolve) => (go = resolve));
+  stub.script = async (run) => {
+    await run.stream("First paragraph.\n\n```python\nx = 1\n```\n\nThen **bold that is not yet clo", { perSecond: 200 });
+    await gate;
+    await run.stream("sed** now.\n\n- one\n- two\n\nLast.", { perSecond: 200 });
+  };
+  await ask(page, "Go");
+  await page.getByText("bold that is not yet clo").waitFor();
+  assert.equal(await lastAnswer(page).locator("strong").textContent(), "bold that is not yet clo");
+  await page.evaluate(() => document.querySelectorAll(".block").forEach((block, index) => { block.firstElementChild.dataset.seen = index; }));
+  go();
+  await done(page);
+  const seen = await lastAnswer(page).locator(".block > :first-child").evaluateAll((nodes) => nodes.map((node) => node.dataset.seen ?? null));
+  assert.deepEqual(seen.slice(0, 2), ["0", "1"], "the first two kept their elements");
+  assert.equal(await lastAnswer(page).locator("li").count(), 2);
+}));
+
+test("the page is changed at most once per frame", () => withStub({}, async (page) => {
+  stub.script = (run) => run.stream(kText.repeat(2), { perSecond: 1000, size: 2 });
+  await page.evaluate(() => {
+    window.frames_ = 0;
+    window.changes_ = 0;
+    const tick = () => { window.frames_ += 1; requestAnimationFrame(tick); };
+    requestAnimationFrame(tick);
+    new MutationObserver(() => { window.changes_ += 1; }).observe(document.querySelector("main"), { subtree: true, childList: true, characterData: true });
+  });
+  await ask(page, "Go");
+  await until(() => stub.runs.size > 0 && [...stub.runs.values()][0].status !== "running", "the end of the run");
+  await done(page);
+  const { frames_, changes_, tokens } = await page.evaluate(() => ({ frames_: window.frames_, changes_: window.changes_ }));
+  assert.ok(changes_ <= frames_ * 1.2 + 10, `${changes_} changes in ${frames_} frames`);
+}));
+
+test("a long answer streams without long tasks, and scrolling after it has none", () => withStub({}, async (page) => {
+  stub.script = (run) => run.stream(`${kText.repeat(3)}\`\`\`python\n${"value = compute(1, 2)  # a line\n".repeat(30)}\`\`\`\n\n- item **one**\n- item two\n\n`.repeat(4), { perSecond: 600, size: 5 });
+  await ask(page, "Go");
+  await pause(1000);
+  const tasks = await watchLongTasks(page);
+  await done(page, 60_000);
+  const long = (await tasks()).filter(({ duration }) => duration > 150);
+  assert.deepEqual(long, [], "on a shared machine, so with room: no task over 150 ms");
+}));
+
+test("a conversation of 500 messages opens at its end and shows only what is seen", () => withStub({
+  before: () => stub.add("long-conversation", "Long", Array.from({ length: 250 }, (_, i) =>
+    [`Question ${i}`, `Answer ${i} with $x^${i}$\n\n\`\`\`js\nlet a = ${i};\n\`\`\`\n\n${kWords.repeat(4)}`])), path: "/c/long-conversation" }, async (page) => {
+  await page.getByText("Answer 249").waitFor();
+  assert.ok(await page.locator("article").count() < 40, "few of the 500 are in the page");
+  await pause(500);
+  const tasks = await watchLongTasks(page);
+  await thread(page).hover();
+  for (let i = 0; i < 20; i++) {
+    await page.mouse.wheel(0, -600);
+    await pause(30);
+  }
+  assert.deepEqual((await tasks()).filter(({ duration }) => duration > 200), []);
+  assert.ok(await page.locator("article").count() < 60);
+}));
+
+// ---- Code, formulae, Korean
+
+test("code has a label, copies, wraps, downloads, and is highlighted without a jump", () => withStub({
+  before: () => stub.add("code-conversation", "Code", [["Q", "```python\ndef f(x):\n    return x\n```\n\n```html\n<b id=x>bold</b><script>document.body.dataset.ran = 1; try { top.document.title = 'x' } catch { document.body.dataset.shut = 1 }</script>\n```"]]),
+  path: "/c/code-conversation" }, async (page) => {
+  const figure = page.locator("figure.code").first();
+  assert.equal(await figure.locator("figcaption span").textContent(), "python");
+  await figure.locator(".hljs-keyword").first().waitFor();
+  const height = await figure.evaluate((node) => node.getBoundingClientRect().height);
+  await figure.getByRole("button", { name: "Copy" }).click();
+  assert.equal(await page.evaluate(() => navigator.clipboard.readText()), "def f(x):\n    return x\n");
+  await figure.getByRole("button", { name: "Wrap lines" }).click();
+  assert.equal(await figure.locator("pre").evaluate((node) => getComputedStyle(node).whiteSpace), "pre-wrap");
+  const [saved] = await Promise.all([page.waitForEvent("download"), figure.getByRole("button", { name: "Download" }).click()]);
+  assert.equal(saved.suggestedFilename(), "code.py");
+  assert.equal(await figure.evaluate((node) => node.getBoundingClientRect().height), height);
+  // The preview: it runs, shut in.
+  await page.getByRole("button", { name: "Preview" }).click();
+  const frame = page.frameLocator("figure.code iframe");
+  await frame.locator("b").waitFor();
+  assert.equal(await frame.locator("body").getAttribute("data-ran"), "1");
+  assert.equal(await frame.locator("body").getAttribute("data-shut"), "1", "it does not reach the page");
+}));
+
+test("no jump when a block of code closes", () => withStub({}, async (page) => {
+  let go;
+  const gate = new Promise((resolve) => (go = resolve));
+  stub.script = async (run) => {
+    await run.stream("```python\nprint(1)\nprint(2)\n", { perSecond: 300 });
+    await gate;
+    run.say("```\n\nAfter.");
+  };
+  await ask(page, "Go");
+  const figure = page.locator("figure.code");
+  await page.getByText("print(2)").waitFor();
+  const height = await figure.evaluate((node) => node.getBoundingClientRect().height);
+  go();
+  await figure.locator("button").first().waitFor();
+  await done(page);
+  assert.ok(Math.abs(await figure.evaluate((node) => node.getBoundingClientRect().height) - height) < 1);
+}));
+
+test("formulae are set, KaTeX is loaded with the first one, money stays money", () => withStub({
+  before: () => {
+    stub.add("no-formulae-here", "None", [["Q", "It costs $5 or $10."]]);
+    stub.add("formulae-are-here", "Some", [["Q", "Inline $E = mc^2$, \\(a\\), and\n\n$$\\sqrt{\\pi}$$\n\n\\[x\\]\n\nIt costs $5 or $10. \\href{javascript:alert(1)}{x} $\\href{javascript:alert(1)}{x}$"]]);
+  }, path: "/c/no-formulae-here" }, async (page) => {
+  const loaded = [];
+  page.on("request", (request) => loaded.push(request.url()));
+  await page.getByText("It costs $5 or $10.").waitFor();
+  assert.equal(await page.locator(".katex").count(), 0);
+  await page.getByRole("link", { name: "Some" }).click();
+  await page.locator(".katex").first().waitFor();
+  assert.equal(await page.locator(".math").count(), 5);
+  assert.ok(await page.locator(".katex svg path").count() > 0, "the root is drawn");
+  assert.equal(await page.locator(".katex math").count(), 5, "and can be read aloud");
+  assert.equal(await page.locator("a[href^=javascript]").count(), 0);
+  assert.equal(loaded.filter((url) => /katex-.*\.js/.test(url)).length, 1);
+}));
+
+test("bold beside Hangul and Han; Korean words are not cut", () => withStub({
+  before: () => stub.add("korean-conversation", "한글", [["질문", "**“공개 문서는 점검한다”**는 원칙, **한국어 구문(괄호 포함)**을, **中文文本（带括号）。**这句"]]),
+  path: "/c/korean-conversation", locale: "ko-KR" }, async (page) => {
+  await page.locator("strong").first().waitFor();
+  assert.deepEqual(await page.locator(".prose strong").allTextContents(), ["“공개 문서는 점검한다”", "한국어 구문(괄호 포함)", "中文文本（带括号）。"]);
+  assert.equal(await page.evaluate(() => document.documentElement.lang), "ko");
+  assert.equal(await page.locator(".prose").first().evaluate((node) => getComputedStyle(node).wordBreak), "keep-all");
+}));
+
+test("names of characters are known, and stay text", () => withStub({ before: () => stub.add("named-characters", "N", [["Q", "&copy; &amp;lt; &lt;b&gt; &NotEqualTilde; &nosuch; \\&copy; `&copy;`"]]),
+  path: "/c/named-characters" }, async (page) => {
+  await page.getByText("©").first().waitFor();
+  assert.equal((await page.locator(".prose p").textContent()), "© &lt; <b> ≂̸ &nosuch; &copy; &copy;");
+}));
+
+// ---- IME
+
+test("Enter while composing never sends, in any box", () => withStub({ before: () => stub.add("some-conversation", "Title", [["Q", "A"]]), path: "/c/some-conversation" }, async (page) => {
+  const enter = (locator, fields) => locator.evaluate((node, given) => {
+    const event = new KeyboardEvent("keydown", { key: "Enter", bubbles: true, cancelable: true, isComposing: given.isComposing ?? false });
+    if (given.keyCode) Object.defineProperty(event, "keyCode", { value: given.keyCode });
+    if (given.endsFirst) node.dispatchEvent(new CompositionEvent("compositionend", { bubbles: true, data: "한" }));
+    node.dispatchEvent(event);
+  }, fields);
+  const ways = [{ isComposing: true }, { keyCode: 229 }, { endsFirst: true }];
+  await question(page).fill("안녕하세");
+  for (const way of ways) await enter(question(page), way);
+  await pause(200);
+  assert.equal(stub.runs.size, 0);
+  assert.equal(await question(page).inputValue(), "안녕하세");
+
+  await page.getByRole("button", { name: "More for “Title”" }).click();
+  await page.getByRole("menuitem", { name: "Rename" }).click();
+  const title = page.getByRole("textbox", { name: "Rename" });
+  await title.fill("새 제");
+  for (const way of ways) await enter(title, way);
+  await pause(100);
+  assert.ok(await title.isVisible(), "still renaming");
+
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("Control+k");
+  const search = page.getByRole("combobox");
+  await search.fill("Tit");
+  await page.getByRole("option").first().waitFor();
+  for (const way of ways) await enter(search, way);
+  assert.ok(await search.isVisible(), "still searching");
+
+  await page.keyboard.press("Escape");
+  await pause(50);
+  await question(page).focus();
+  await question(page).press("Enter");
+  await until(() => stub.runs.size === 1, "a plain Enter sends");
+}));
+
+// ---- Scroll
+
+test("following stops with any upward scroll and starts again at the bottom", () => withStub({}, async (page) => {
+  stub.script = (run) => run.stream(kText.repeat(30), { perSecond: 300, size: 8 });
+  await ask(page, "Go");
+  const place = () => thread(page).evaluate((node) => ({ top: node.scrollTop, left: node.scrollHeight - node.scrollTop - node.clientHeight }));
+  await until(async () => (await place()).top > 300, "the thread grows over the page");
+  assert.ok((await place()).left < 60, "it follows");
+  await thread(page).hover();
+  await page.mouse.wheel(0, -150);
+  await pause(200);
+  const before = (await place()).top;
+  await pause(600);
+  assert.ok(Math.abs((await place()).top - before) < 1, "what is read does not move");
+  const latest = page.getByRole("button", { name: "Go to the latest" });
+  await latest.click();
+  await pause(300);
+  assert.ok((await place()).left < 60, "it follows again");
+  assert.equal(await latest.count(), 0);
+  await page.keyboard.press("Escape");
+}));
+
+// ---- Stop, continue, branches
+
+test("stop acts at once and keeps the text; continue goes on from it", () => withStub({}, async (page) => {
+  stub.script = (run) => run.stream(kText.repeat(10), { perSecond: 100 });
+  await ask(page, "Go");
+  await page.getByText("The sea keeps").first().waitFor();
+  const start = Date.now();
+  await page.getByRole("button", { name: "Stop" }).click();
+  await done(page);
+  assert.ok(Date.now() - start < 1000, "within a second");
+  const text = await lastAnswer(page).locator(".prose").textContent();
+  assert.ok(text.startsWith("The sea keeps"));
+  await pause(200);
+  assert.equal(await lastAnswer(page).locator(".prose").textContent(), text, "nothing more comes");
+  stub.script = async (run) => run.say(" AND ON.");
+  await page.getByRole("button", { name: "Continue" }).click();
+  await page.getByText("AND ON.").waitFor();
+  await done(page);
+  assert.equal(await answers(page).count(), 1, "the same answer");
+  assert.ok((await lastAnswer(page).locator(".prose").textContent()).startsWith(text.trimEnd()));
+  assert.ok(stub.requests.findLast(({ path }) => path === "/app/runs").body.continue_id);
+}));
+
+test("editing a question and regenerating an answer make siblings", () => withStub({}, async (page) => {
+  let count = 0;
+  stub.script = async (run) => run.say(`Answer number ${++count}.`);
+  await ask(page, "First wording");
+  await done(page);
+  await lastAnswer(page).getByRole("button", { name: "Try again" }).click();
+  await page.getByText("Answer number 2.").waitFor();
+  await done(page);
+  const versions = (number, of) => page.getByRole("group", { name: `Version ${number} of ${of}` });
+  await versions(2, 2).waitFor();
+  await page.getByRole("button", { name: "Previous version" }).click();
+  await page.getByText("Answer number 1.").waitFor();
+  await until(() => stub.requests.some(({ method, path, body }) => method === "PATCH" && path.startsWith("/app/conversations/") && body.leaf_id), "the server is told");
+
+  await page.getByRole("button", { name: "Edit", exact: true }).click();
+  await page.getByRole("textbox", { name: "Edit question" }).fill("Second wording");
+  await page.getByRole("button", { name: "Send" }).first().click();
+  await page.getByText("Answer number 3.").waitFor();
+  await done(page);
+  await until(async () => (await page.locator("article").getByText("First wording").count()) === 0, "the first wording is on the other branch");
+  await page.reload();
+  await page.getByText("Answer number 3.").waitFor();
+  await page.getByRole("button", { name: "Previous version" }).click();
+  await page.getByText(/Answer number [12]\./).waitFor();
+}));
+
+test("an answer can be corrected, as a sibling of the model's", () => withStub({ before: () => stub.add("correct-this", "T", [["Q", "Wrong."]]), path: "/c/correct-this" }, async (page) => {
+  await lastAnswer(page).getByRole("button", { name: "More" }).click();
+  await page.getByRole("menuitem", { name: "Edit answer" }).click();
+  await page.getByRole("textbox", { name: "Edit answer" }).fill("Right.");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByText("Right.").waitFor();
+  await page.getByText("Edited by you").waitFor();
+  await page.getByRole("group", { name: "Version 2 of 2" }).waitFor();
+}));
+
+// ---- Thoughts
+
+test("thoughts have a live timer, fold when the answer begins, and hold Markdown", () => withStub({}, async (page) => {
+  let go;
+  const gate = new Promise((resolve) => (go = resolve));
+  stub.script = async (run) => {
+    await run.stream("Let me see about **light**. It has $x$ waves.", { kind: "think", perSecond: 100 });
+    await gate;
+    await run.stream("The answer.", { perSecond: 100 });
+  };
+  await ask(page, "Why?");
+  const line = page.getByRole("button", { name: /Thinking \d+ s/ });
+  await line.waitFor();
+  await page.getByRole("button", { name: /Thinking [1-9] s/ }).waitFor();
+  assert.equal(await page.locator(".preview").textContent(), "It has $x$ waves.");
+  await line.click();
+  await page.locator(".thoughts strong").waitFor();
+  await page.locator(".thoughts .katex").waitFor();
+  await line.click();
+  go();
+  await done(page);
+  const thought = page.getByRole("button", { name: /Thought for [\d.]+ s/ });
+  assert.equal(await thought.getAttribute("aria-expanded"), "false");
+  await page.getByText("The answer.").waitFor();
+}));
+
+// ---- Numbers
+
+test("numbers stand behind an answer's more", () => withStub({ before: () => stub.add("numbers-here", "N", [["Q", "A", { usage: { prompt_tokens: 1234, cached_tokens: 1000, output_tokens: 77,
+  reasoning_tokens: 20, first_token_seconds: 0.25, seconds: 5, tokens_per_second: 15.4, context_length: 4096, context_left: 2785, cost: 0.0012 } }]]), path: "/c/numbers-here" }, async (page) => {
+  await lastAnswer(page).getByRole("button", { name: "More" }).click();
+  await page.getByRole("menuitem", { name: "Numbers" }).click();
+  const text = (await page.locator("dl.numbers").innerText()).replaceAll(/\s+/g, " ");
+  for (const part of ["tokens/s 15.4", "first token 0.25 s", "prompt 1,234", "cached 1,000", "output 77", "thinking 20", "context left 2,785", "cost 0.0012"]) {
+    assert.ok(text.includes(part), `${part} in ${text}`);
+  }
+}));
+
+// ---- Resume
+
+test("a reload and a lost line pick the stream up where it was; two tabs show the same", () => withStub({}, async (page, open) => {
+  const text = Array.from({ length: 120 }, (_, i) => `word${i} `).join("");
+  stub.script = (run) => run.stream(text, { perSecond: 40, size: 10 });
+  await ask(page, "Go");
+  await page.getByText("word5").waitFor();
+  await until(() => page.url().includes("/c/"), "the address");
+  const second = await open(new URL(page.url()).pathname);
+  await second.getByText("word9").waitFor();
+  await page.reload();
+  await page.getByText("word20").waitFor();
+  stub.cut();
+  await done(page);
+  await second.bringToFront();
+  await done(second);
+  for (const tab of [page, second]) assert.equal((await lastAnswer(tab).locator(".prose").textContent()).trim(), text.trim());
+}));
+
+test("a server that comes back after a break is found again, and old words stay readable", () => withStub({ before: () => stub.add("readable-words", "Old", [["Q", "Old words."]]), path: "/c/readable-words" }, async (page) => {
+  await page.getByText("Old words.").waitFor();
+  stub.setDown(true);
+  await page.getByText("The server cannot be reached").waitFor();
+  await page.getByText("Old words.").waitFor();
+  await ask(page, "Are you there?");
+  await page.getByRole("alert").getByText("The server does not answer. What you wrote is kept.").waitFor();
+  stub.setDown(false);
+  await page.getByText("The server cannot be reached").waitFor({ state: "detached", timeout: 15_000 });
+  await page.getByRole("alert").getByRole("button", { name: "Try again" }).click();
+  await page.getByText("A short answer.").waitFor();
+  assert.equal(await page.getByText("Are you there?").count(), 1);
+}));
+
+test("what another tab changes is shown: a title, a deletion", () => withStub({ before: () => stub.add("shared-conversation", "Before", [["Q", "A"]]) }, async (page, open) => {
+  const second = await open("/");
+  await second.getByRole("link", { name: "Before" }).waitFor();
+  await page.bringToFront();
+  await page.getByRole("button", { name: "More for “Before”" }).click();
+  await page.getByRole("menuitem", { name: "Rename" }).click();
+  await page.getByRole("textbox", { name: "Rename" }).fill("After");
+  await page.keyboard.press("Enter");
+  await second.getByRole("link", { name: "After" }).waitFor();
+  await second.bringToFront();
+  await second.getByRole("button", { name: "More for “After”" }).click();
+  await second.getByRole("menuitem", { name: "Delete" }).click();
+  await page.getByRole("link", { name: "After" }).waitFor({ state: "detached" });
+}));
+
+test("a run that the server's end interrupted says so and can be continued", () => withStub({ before: () => stub.add("interrupted-one", "I", [["Q", "Half of", { status: "interrupted" }]]), path: "/c/interrupted-one" }, async (page) => {
+  await page.getByText("The server was stopped during this answer").waitFor();
+  stub.script = async (run) => run.say(" it.");
+  await page.getByRole("button", { name: "Continue" }).click();
+  await page.getByText("Half of it.").waitFor();
+}));
+
+test("an address of a conversation that is gone says so", () => withStub({ path: "/c/not-there-at-all" }, async (page) => {
+  await page.getByText("This conversation is not there.").waitFor();
+}));
+
+// ---- Composer, list, keys
+
+test("drafts are kept for each conversation, on the server too", () => withStub({ before: () => { stub.add("conversation-one", "One", [["Q", "A"]]); stub.add("conversation-two", "Two", [["Q", "A"]]); }, path: "/c/conversation-one" }, async (page, open, context) => {
+  await page.getByRole("link", { name: "One" }).waitFor();
+  await question(page).fill("half a thought");
+  await page.getByRole("link", { name: "Two" }).click();
+  assert.equal(await question(page).inputValue(), "");
+  await page.getByRole("link", { name: "One" }).click();
+  assert.equal(await question(page).inputValue(), "half a thought");
+  await until(() => stub.drafts.get("conversation-one")?.text === "half a thought", "the server has it");
+  await page.evaluate(() => localStorage.clear());
+  await page.reload();
+  await until(async () => (await question(page).inputValue()) === "half a thought", "it comes from the server");
+}));
+
+test("the composer grows to 40 % of the height, ↑ edits the last question, Esc stops", () => withStub({}, async (page) => {
+  stub.script = (run) => run.stream(kText.repeat(20), { perSecond: 100 });
+  const height = () => question(page).evaluate((node) => node.getBoundingClientRect().height);
+  const small = await height();
+  await question(page).fill("a line\n".repeat(4));
+  assert.ok(await height() > small + 50);
+  await question(page).fill("a line\n".repeat(60));
+  assert.ok(await height() <= 800 * 0.4 + 1);
+  await question(page).fill("Short");
+  await page.keyboard.press("Enter");
+  await page.getByText("The sea keeps").first().waitFor();
+  await page.keyboard.press("Escape");
+  await done(page);
+  await page.getByText("Stopped").waitFor();
+  await question(page).press("ArrowUp");
+  assert.equal(await page.getByRole("textbox", { name: "Edit question" }).inputValue(), "Short");
+  await page.keyboard.press("Escape");
+  await until(() => page.evaluate(() => document.activeElement?.id === "question"), "the focus comes back");
+}));
+
+test("files are dropped, picked and pasted; a long paste becomes one; a picture says why not", () => withStub({}, async (page) => {
+  await page.getByRole("button", { name: "Attach files" }).waitFor();
+  const give = (kind, files, text = "") => question(page).evaluate((node, [what, list, words]) => {
+    const data = new DataTransfer();
+    for (const { name, type, content } of list) data.items.add(new File([content], name, { type }));
+    if (words) data.setData("text/plain", words);
+    node.dispatchEvent(what === "paste" ? new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true })
+      : new DragEvent(what, { dataTransfer: data, bubbles: true, cancelable: true }));
+  }, [kind, files, text]);
+  const file = (name, content = "some text", type = "text/plain") => ({ name, type, content });
+  const list = page.getByRole("list", { name: "Attached files" }).last();
+  await give("dragenter", [file("a.md")]);
+  await page.getByText("Drop files here").waitFor();
+  await give("drop", [file("a.md"), file("b.csv", "x,y\n1,2\n")]);
+  await list.getByText("b.csv").waitFor();
+  await give("paste", [], "long ".repeat(1000));
+  await list.getByText("pasted.txt").waitFor();
+  await list.getByText("1,250 tokens").waitFor();
+  await give("paste", [file("photo.png", "x", "image/png")]);
+  await list.getByText("The models read text alone").waitFor();
+  await page.getByRole("button", { name: "Remove photo.png" }).click();
+  await page.locator("input[type=file]").setInputFiles({ name: "c.bin", mimeType: "application/octet-stream", buffer: Buffer.from([1, 0, 2]) });
+  await list.getByText("No text was found in this file.").waitFor();
+  await page.getByRole("button", { name: "Remove c.bin" }).click();
+  await page.getByRole("button", { name: "Remove b.csv" }).click();
+  await until(() => stub.drafts.get("new")?.file_ids.length === 2, "the draft knows its files");
+  await page.reload();
+  await list.getByText("a.md").waitFor();
+  await ask(page, "What do they say?");
+  await done(page);
+  const { message } = stub.requests.findLast(({ path }) => path === "/app/runs").body;
+  assert.equal(message.file_ids.length, 2);
+  await page.getByRole("article", { name: "You" }).getByText("pasted.txt").waitFor();
+}));
+
+test("Shift+Enter makes a line, and Ctrl+Enter sends where that was chosen", () => withStub({ before: () => { stub.settings.send_with = "mod_enter"; } }, async (page) => {
+  await page.getByRole("button", { name: "Model:" }).waitFor();
+  await until(() => question(page).getAttribute("enterkeyhint").then((hint) => hint === "enter"), "the setting is known");
+  await question(page).fill("one");
+  await question(page).press("Enter");
+  await page.keyboard.type("two");
+  assert.equal(await question(page).inputValue(), "one\ntwo");
+  await question(page).press("Control+Enter");
+  await until(() => stub.runs.size === 1, "sent");
+  assert.equal([...stub.runs.values()][0].body.message.content, "one\ntwo");
+}));
+
+test("the keys: search, sidebar, new chat, help", () => withStub({ before: () => stub.add("find-me-please", "Deep lakes", [["Q", "The water of Baikal is clear."]]), path: "/c/find-me-please" }, async (page) => {
+  await page.getByText("Baikal").waitFor();
+  await page.keyboard.press("Control+b");
+  await page.getByRole("navigation").waitFor({ state: "hidden" });
+  await page.keyboard.press("Control+b");
+  await page.getByRole("navigation").waitFor();
+  await page.keyboard.press("Control+Shift+o");
+  await page.getByText("What would you like to know?").waitFor();
+  assert.equal(new URL(page.url()).pathname, "/");
+  await page.keyboard.press("Control+k");
+  await page.keyboard.type("baikal");
+  await page.locator("#hits mark", { hasText: /^Baikal$/ }).first().waitFor();
+  await page.keyboard.press("Enter");
+  await page.getByText("The water of Baikal is clear.").waitFor();
+  await page.evaluate(() => document.activeElement?.blur());
+  await page.keyboard.press("?");
+  await page.getByRole("dialog", { name: "Keyboard shortcuts" }).waitFor();
+  await page.keyboard.press("Escape");
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+}));
+
+test("deleting can be undone; pinned ones stand first", () => withStub({ before: () => { stub.add("conversation-one", "One", [["Q", "A"]], { updated_at: 1 }); stub.add("conversation-two", "Two", [["Q", "A"]]); } }, async (page) => {
+  const titles = () => page.getByRole("navigation").getByRole("link").allTextContents().then((all) => all.map((text) => text.trim()));
+  await page.getByRole("link", { name: "One" }).waitFor();
+  assert.deepEqual(await titles(), ["Two", "One"]);
+  await page.getByRole("button", { name: "More for “One”" }).click();
+  await page.getByRole("menuitem", { name: "Pin" }).click();
+  await until(async () => (await titles())[0] === "One", "the pinned one stands first");
+  await page.getByRole("button", { name: "More for “One”" }).click();
+  await page.getByRole("menuitem", { name: "Delete" }).click();
+  await page.getByRole("link", { name: "One" }).waitFor({ state: "detached" });
+  await page.getByRole("button", { name: "Undo" }).click();
+  await page.getByRole("link", { name: "One" }).waitFor();
+}));
+
+test("a conversation is exported as Markdown and as JSON", () => withStub({ before: () => stub.add("export-this-one", "Export", [["Q", "A"]]) }, async (page) => {
+  for (const [name, file] of [["Export as Markdown", "conversation.md"], ["Export as JSON", "conversation.json"]]) {
+    await page.getByRole("button", { name: "More for “Export”" }).click();
+    const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("menuitem", { name }).click()]);
+    assert.equal(download.suggestedFilename(), file);
+  }
+}));
+
+test("a temporary chat leaves nothing behind", () => withStub({}, async (page) => {
+  await page.getByRole("button", { name: "Temporary chat" }).click();
+  await page.getByText("Not kept: gone when you leave it").waitFor();
+  await ask(page, "A secret");
+  await page.getByText("A short answer.").waitFor();
+  await done(page);
+  assert.equal(new URL(page.url()).pathname, "/");
+  assert.equal(await page.getByRole("navigation").getByText("A secret").count(), 0);
+  assert.equal(await page.evaluate(() => JSON.stringify(localStorage).includes("A secret")), false);
+  await page.getByRole("button", { name: "New chat" }).first().click();
+  await until(() => stub.conversations.size === 0, "the server forgot it");
+}));
+
+test("a new chat needs no answer of the server before typing", () => withStub({}, async (page) => {
+  await page.route("**/app/**", () => {});  // nothing is ever answered
+  await page.reload();
+  await question(page).fill("Typed at once");
+  assert.equal(await question(page).inputValue(), "Typed at once");
+}));
+
+test("a context that is full is said before anything is lost, with what can be done", () => withStub({ before: () => stub.add("full-conversation", "Full", [["Q", "A"], ["Q2", "A2"]]), path: "/c/full-conversation" }, async (page) => {
+  await page.getByText("A2").waitFor();
+  stub.refuse = (method, path, body) => path === "/app/runs" && !body.leave_out
+    ? { status: 409, code: "context_full", message: "too long", fit: { prompt_tokens: 5000, context_length: 4096, fits: false, leave_out: 1 } } : null;
+  await ask(page, "One more");
+  const alert = page.getByRole("alert");
+  await alert.getByText("no longer fits").waitFor();
+  await alert.getByRole("button", { name: "Start a new chat" }).waitFor();
+  await alert.getByRole("button", { name: "Leave out the oldest turn" }).click();
+  await page.getByText("A short answer.").waitFor();
+  const body = stub.requests.findLast(({ path }) => path === "/app/runs").body;
+  assert.equal(body.leave_out, 1);
+  assert.equal(body.message.content, "One more");
+}));
+
+test("what the answer waits for is said", () => withStub({}, async (page) => {
+  stub.script = async (run) => {
+    for (const [event, text] of [[{ type: "queued", ahead: 2 }, "Waiting for 2 other answers"], [{ type: "loading", done: 0.4 }, "Loading the model 40 %"],
+      [{ type: "prefill", done: 50, total: 200 }, "Reading 25 %"]]) {
+      run.passing(event);
+      await page.getByText(text).waitFor();
+    }
+    throw Object.assign(new Error("out of memory"), { code: "model_failed" });
+  };
+  await ask(page, "Go");
+  await page.getByRole("alert").getByText("The model could not be loaded.").waitFor();
+}));
+
+test("models: chosen in the composer, fetched with progress, paused", () => withStub({}, async (page) => {
+  await page.getByRole("button", { name: "Model:" }).click();
+  await page.getByRole("menuitem", { name: /SmolLM2/ }).click();
+  await page.getByRole("button", { name: "Model: SmolLM2-135M-Instruct" }).waitFor();
+  assert.equal(await page.getByRole("button", { name: "Think" }).count(), 0, "it cannot think");
+  await page.getByRole("button", { name: "Model:" }).click();
+  await page.getByRole("menuitem", { name: "All models" }).click();
+  const dialog = page.getByRole("dialog", { name: "Models" });
+  await dialog.getByText("1.9 GB / 4.7 GB · 2 min left").waitFor();
+  await dialog.getByText("does not fit this machine").waitFor();
+  await dialog.getByRole("button", { name: "Pause DeepSeek-R1-Distill-Qwen-7B" }).click();
+  await dialog.getByRole("button", { name: "Resume DeepSeek-R1-Distill-Qwen-7B" }).waitFor();
+}));
+
+test("settings: language, theme, system prompt, presets", () => withStub({}, async (page) => {
+  await page.getByRole("button", { name: "Settings" }).click();
+  await page.getByRole("combobox", { name: "Language" }).selectOption("ko");
+  await page.getByRole("dialog", { name: "설정" }).waitFor();
+  await page.getByRole("combobox", { name: "화면" }).selectOption("dark");
+  await until(() => page.evaluate(() => getComputedStyle(document.documentElement).colorScheme === "dark"), "dark");
+  await page.getByRole("tab", { name: "답변" }).click();
+  await page.getByRole("textbox", { name: "시스템 프롬프트" }).fill("짧게 답하세요.");
+  await page.getByRole("spinbutton", { name: "온도" }).fill("0.3");
+  await page.getByRole("textbox", { name: "프리셋 이름" }).click();
+  await page.getByRole("textbox", { name: "프리셋 이름" }).fill("짧게");
+  await until(() => stub.settings.options.temperature === 0.3 && stub.settings.options.system_prompt === "짧게 답하세요.", "kept");
+  await page.getByRole("button", { name: "프리셋으로 저장" }).click();
+  await until(() => [...stub.presets.values()].some(({ name }) => name === "짧게"), "the preset");
+  await page.reload();
+  await page.getByRole("button", { name: "새 대화" }).first().waitFor();
+}));
+
+// ---- Hostile text
+
+test("hostile answers become text or nothing, and no other host is asked", () => withStub({ before: () => stub.add("hostile-answers", "H", [["Q",
+  '<img src="https://evil.example/a.png" onerror="document.title=1"> ![x](https://evil.example/b.png) [j](javascript:alert(1)) <script>document.title = "owned"</script>\n\n'
+  + '<svg onload="document.title=2"></svg> [ok](https://example.com/page) <a href="data:text/html,x">d</a>\n\n```html\n<script>document.title="owned"</script>\n```\n\n$\\htmlId{x}{y} \\includegraphics{https://evil.example/c.png}$']]),
+  path: "/c/hostile-answers" }, async (page) => {
+  const prose = page.locator(".prose");
+  await page.getByText("ok", { exact: true }).waitFor();
+  await pause(300);
+  assert.equal(await prose.locator("img, script, svg:not(.katex svg, figcaption svg), iframe, form, style").count(), 0);
+  const links = await prose.locator("a[href]").evaluateAll((nodes) => nodes.map((node) => [node.getAttribute("href"), node.rel, node.target]));
+  assert.ok(links.length >= 2);
+  for (const [href, rel, target] of links) assert.ok(/^https?:/.test(href) && rel === "noopener noreferrer nofollow" && target === "_blank", href);
+  assert.notEqual(await page.title(), "owned");
+}));
+
+// ---- Accessibility
+
+const states = {
+  empty: async () => {},
+  thread: async (page) => { await page.goto(`${stub.url}/c/for-looking-at`); await page.locator(".katex").first().waitFor(); await page.locator(".hljs-keyword").first().waitFor(); },
+  thinking: async (page) => {
+    stub.script = async (run) => { await run.stream("I wonder about light.", { kind: "think" }); await pause(3000); };
+    await ask(page, "Why?");
+    await page.getByRole("button", { name: /Thinking|생각하는 중|思考中/ }).click();
+  },
+  search: async (page) => { await page.keyboard.press("Control+k"); await page.keyboard.type("lake"); await page.locator("#hits mark").first().waitFor(); },
+  shortcuts: async (page) => { await page.evaluate(() => document.activeElement?.blur()); await page.keyboard.press("?"); await page.getByRole("dialog").waitFor(); },
+  settings: async (page) => { await page.getByRole("navigation").getByRole("button", { name: "Settings" }).click(); await page.getByRole("tab").first().waitFor(); },
+  answers: async (page) => { await states.settings(page); await page.locator("#tab-answers").click(); await page.locator("#system-prompt").waitFor(); },
+  data: async (page) => { await states.settings(page); await page.locator("#tab-data").click(); await page.getByText("Recently deleted").waitFor(); },
+  menu: async (page) => { await page.locator("#composer [aria-haspopup]").click(); await page.getByRole("menuitem").first().waitFor(); },
+  models: async (page) => { await states.menu(page); await page.getByRole("menuitem").last().click(); await page.getByRole("dialog").waitFor(); },
+  editing: async (page) => { await states.thread(page); await question(page).press("ArrowUp"); await page.getByRole("textbox", { name: "Edit question" }).waitFor(); },
+  error: async (page) => { stub.script = async () => { throw new Error("it broke"); }; await ask(page, "Go"); await page.getByRole("alert").waitFor(); },
+  gone: async (page) => { await page.goto(`${stub.url}/c/not-there-at-all`); await page.getByText("This conversation is not there.").waitFor(); },
+  offline: async (page) => { stub.setDown(true); await page.getByText("The server cannot be reached").waitFor(); },
+};
+const kLook = "**“공개 문서”**는 [문서](https://example.com/a).\n\n## Lakes\n\nA lake is *deep* and `still`: $d > 100$.\n\n```python\ndef f():\n    # a comment\n    return \"text\", 42\n```\n\n"
+  + "| Name | Depth |\n| --- | --- |\n| Baikal | 1642 m |\n\n$$\\int_0^\\infty e^{-x^2}\\,dx = \\frac{\\sqrt{\\pi}}{2}$$\n\n> A quote.\n";
+for (const [state, reach] of Object.entries(states)) {
+  test(`axe finds nothing in either theme: ${state}`, () => withStub({ reducedMotion: "reduce",
+    before: () => stub.add("for-looking-at", "On lakes", [["What is a lake?", kLook, { reasoning: "Hm.", reasoning_seconds: 3 }]]) }, async (page) => {
+    await page.getByRole("link", { name: "On lakes" }).waitFor();
+    await reach(page);
+    const findings = [];
+    for (const colorScheme of ["light", "dark"]) {
+      await page.emulateMedia({ colorScheme });
+      await pause(250);
+      await page.screenshot({ path: join(shots, `${state}-${colorScheme}.png`) });
+      findings.push(...await axeFindings(page));
+    }
+    stub.setDown(false);
+    assert.deepEqual(findings, []);
+  }));
+}
+
+test("the end of an answer is said politely, not every token; the focus stays", () => withStub({}, async (page) => {
+  await page.evaluate(() => {
+    window.said = [];
+    new MutationObserver(() => {
+      const text = document.querySelector("p[aria-live=polite]").textContent;
+      if (text) window.said.push(text);
+    }).observe(document.querySelector("p[aria-live=polite]"), { childList: true, characterData: true, subtree: true });
+  });
+  stub.script = (run) => run.stream(kText, { perSecond: 200 });
+  await ask(page, "Go");
+  await done(page);
+  await until(async () => (await page.evaluate(() => window.said)).length > 0, "it is said");
+  assert.deepEqual(await page.evaluate(() => window.said), ["The answer is ready."]);
+  assert.equal(await thread(page).getAttribute("aria-live"), "off");
+  assert.equal(await page.evaluate(() => document.activeElement.id), "question");
+}));
+
+test("the whole way by keyboard alone", () => withStub({ before: () => stub.add("some-conversation", "Title", [["Q", "A"]]) }, async (page) => {
+  await page.getByRole("link", { name: "Title" }).waitFor();
+  const focused = () => page.evaluate(() => document.activeElement.getAttribute("aria-label") ?? document.activeElement.textContent.trim());
+  const tabTo = async (name, key = "Tab") => {
+    for (let i = 0; i < 40; i++) {
+      if ((await focused()).includes(name)) return;
+      await page.keyboard.press(key);
+    }
+    throw new Error(`${name} was not reached; the focus is on ${await focused()}`);
+  };
+  await tabTo("More for “Title”", "Shift+Tab");
+  await page.keyboard.press("Enter");
+  await page.getByRole("menuitem", { name: "Rename" }).waitFor();
+  await page.keyboard.press("ArrowDown");
+  await page.keyboard.press("Escape");
+  await until(async () => (await focused()) === "More for “Title”", "the focus comes back from a menu");
+  await tabTo("Settings", "Tab");
+  await page.keyboard.press("Enter");
+  await page.getByRole("dialog").waitFor();
+  await page.keyboard.press("Escape");
+  await page.getByRole("dialog").waitFor({ state: "detached" });
+  await page.keyboard.press("/");
+  await page.keyboard.type("Hello");
+  await page.keyboard.press("Enter");
+  await page.getByText("A short answer.").waitFor();
+  await done(page);
+  await tabTo("Try again", "Shift+Tab");
+}));
+
+for (const width of [390, 820, 1440]) {
+  test(`nothing is cut off at ${width} pixels, in three languages; targets are large enough`, async () => {
+    for (const locale of ["en-US", "ko-KR", "zh-CN"]) {
+      await withStub({ viewport: { width, height: 844 }, locale, hasTouch: width < 500, isMobile: width < 500,
+        before: () => stub.add("for-looking-at", "호수", [["x".repeat(120), `${kLook}\n\n${"y".repeat(200)}\n\n| ${"wide column | ".repeat(12)}\n|${" --- |".repeat(12)}\n| ${"a | ".repeat(12)}`]]) }, async (page) => {
+        const overflow = () => page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+        await pause(300);
+        await page.screenshot({ path: join(shots, `empty-${width}-${locale}.png`) });
+        assert.ok(await overflow() <= 0, "empty");
+        await page.goto(`${stub.url}/c/for-looking-at`);
+        await page.locator(".katex").first().waitFor();
+        await pause(300);
+        await page.screenshot({ path: join(shots, `thread-${width}-${locale}.png`) });
+        assert.ok(await overflow() <= 0, "thread");
+        assert.ok(await thread(page).evaluate((node) => node.scrollWidth - node.clientWidth) <= 0, "within the thread");
+        const least = width < 760 ? 44 : 24;
+        const small = await page.locator("button:visible, a:visible:not(.prose a), select:visible").evaluateAll((nodes, size) => nodes
+          .map((node) => [node.getAttribute("aria-label") ?? node.textContent.trim(), node.getBoundingClientRect().width, node.getBoundingClientRect().height])
+          .filter(([, w, h]) => (w < size || h < size) && h > 1), least);
+        assert.deepEqual(small, []);
+      });
+    }
+  });
+}
+
+test("on a narrow screen the sidebar is a sheet", () => withStub({ viewport: { width: 390, height: 844 }, before: () => stub.add("some-conversation", "Title", [["Q", "A long ago answer"]]) }, async (page) => {
+  await page.getByRole("navigation").waitFor({ state: "hidden" });
+  await page.getByRole("button", { name: "Sidebar" }).click();
+  await page.getByRole("link", { name: "Title" }).click();
+  await page.getByText("A long ago answer").waitFor();
+  await page.getByRole("navigation").waitFor({ state: "hidden" });
+}));
+
+// ---- Size
+
+test("at most 120 KB of script, gzipped, are loaded at first", () => withStub({}, async (page) => {
+  const names = new Set();
+  page.on("response", (response) => { if (response.url().endsWith(".js")) names.add(new URL(response.url()).pathname); });
+  await page.reload();
+  await question(page).waitFor();
+  await pause(1500);
+  const { gzipSync } = await import("node:zlib");
+  let total = 0;
+  for (const name of names) total += gzipSync(await readFile(join(folder, name)), { level: 9 }).length;
+  console.log(`        ${[...names].length} files, ${(total / 1000).toFixed(1)} KB gzipped`);
+  assert.ok(names.size > 0 && total <= 120_000, `${total} bytes in ${[...names]}`);
+}));
+
+test("every text file of the page has its compressed forms", async () => {
+  const names = await readdir(folder, { recursive: true });
+  const text = names.filter((name) => /\.(js|css|html|svg|webmanifest)$/.test(name));
+  assert.ok(text.length > 5);
+  for (const name of text) assert.ok(names.includes(`${name}.br`) && names.includes(`${name}.gz`), name);
+});
+
+const good = await runTests(only);
+stub.stop();
+process.exit(good ? 0 : 1);
