@@ -28,17 +28,19 @@ tokens::ChatTemplate fake_template() {
 
 }  // namespace
 
-tokens::Tokenizer byte_tokenizer() {
+tokens::Tokenizer byte_tokenizer(const std::vector<std::string>& further) {
   Json vocabulary = Json::object();
   int next = 0x100;
   for (int byte = 0; byte < 256; ++byte) vocabulary[alphabet_character(byte, next)] = byte;
   const auto added = [](const char* text, int id) {
     return Json{{"id", id}, {"content", text}, {"special", true}, {"normalized", false}};
   };
-  const Json file = {
-      {"model", {{"type", "BPE"}, {"vocab", std::move(vocabulary)}, {"merges", Json::array()}}},
-      {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}}},
-      {"added_tokens", Json::array({added("<|end|>", kEnd), added("<think>", kThink), added("</think>", kEndThink)})}};
+  Json control = Json::array({added("<|end|>", kEnd), added("<think>", kThink), added("</think>", kEndThink)});
+  for (const std::string& text : further)
+    control.push_back(added(text.c_str(), kEnd + static_cast<int>(control.size())));
+  const Json file = {{"model", {{"type", "BPE"}, {"vocab", std::move(vocabulary)}, {"merges", Json::array()}}},
+                     {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}}},
+                     {"added_tokens", std::move(control)}};
   auto result = tokens::Tokenizer::from_json(file.dump(), R"({"eos_token":"<|end|>"})");
   if (!result) base::check_failed(result.error().message.c_str(), __FILE__, __LINE__);
   return std::move(*result);
@@ -49,16 +51,16 @@ FakeEngine::~FakeEngine() {
   threads_.clear();
 }
 
-base::Result<engine::RunId> FakeEngine::submit(engine::Run run, engine::TokenSink sink) {
+base::Result<engine::RunId> FakeEngine::submit(engine::Run asked, engine::TokenSink sink) {
   const std::lock_guard lock(mutex_);
   if (full) return base::fail("the queue is full: 0 of 0 places are free");
-  if (static_cast<int>(run.prompt.size()) >= context_) return base::fail("the prompt does not fit the context");
+  if (static_cast<int>(asked.prompt.size()) >= context_) return base::fail("the prompt does not fit the context");
   const engine::RunId id = runs_.size();
-  runs_.push_back(run);
+  const auto run = runs_.emplace_back(std::make_shared<engine::Run>(std::move(asked)));
   cancel_asked_.push_back(false);
   ++running_;
-  threads_.emplace_back([this, id, run = std::move(run), sink = std::move(sink)](std::stop_token stop) {
-    const bool finished = play(stop, id, run, sink);
+  threads_.emplace_back([this, id, run, sink = std::move(sink)](std::stop_token stop) {
+    const bool finished = play(stop, id, *run, sink);
     const std::lock_guard inner(mutex_);
     --running_;
     if (!finished) ++cancelled_;
@@ -106,9 +108,9 @@ bool FakeEngine::play(std::stop_token stop, engine::RunId id, const engine::Run&
   return true;
 }
 
-std::vector<engine::Run> FakeEngine::runs() {
+std::vector<std::shared_ptr<const engine::Run>> FakeEngine::runs() {
   const std::lock_guard lock(mutex_);
-  return runs_;
+  return {runs_.begin(), runs_.end()};
 }
 
 int FakeEngine::cancelled() {
@@ -126,8 +128,8 @@ bool FakeEngine::wait_for_cancelled(int count) {
   return changed_.wait_for(lock, std::chrono::seconds(5), [&] { return cancelled_ >= count; });
 }
 
-FakeModel::FakeModel(std::string name, int context)
-    : name_(std::move(name)), tokenizer_(byte_tokenizer()), template_(fake_template()), engine_(context) {
+FakeModel::FakeModel(std::string name, int context, const std::vector<std::string>& further)
+    : name_(std::move(name)), tokenizer_(byte_tokenizer(further)), template_(fake_template()), engine_(context) {
   say("Hello!");
 }
 

@@ -14,8 +14,9 @@ namespace fathom::server {
 
 constexpr tokens::TokenId kEnd = 256, kThink = 257, kEndThink = 258;
 
-// Byte-level BPE without merges: the id of a byte is its place in GPT-2's alphabet; then the control tokens.
-tokens::Tokenizer byte_tokenizer();
+// Byte-level BPE without merges: the id of a byte is its place in GPT-2's alphabet; then the control tokens, and after
+// them those that a test adds.
+tokens::Tokenizer byte_tokenizer(const std::vector<std::string>& further = {});
 
 class FakeEngine final : public engine::Engine {
  public:
@@ -33,8 +34,8 @@ class FakeEngine final : public engine::Engine {
   bool full = false;       // refuses every run
   std::string fails_with;  // after what it says, instead of stopping
 
-  std::vector<engine::Run> runs();  // those submitted so far
-  int cancelled();                  // runs that ended because they were cancelled
+  std::vector<std::shared_ptr<const engine::Run>> runs();  // those submitted so far
+  int cancelled();                                         // runs that ended because they were cancelled
   int running();
   bool wait_for_cancelled(int count);
 
@@ -45,7 +46,7 @@ class FakeEngine final : public engine::Engine {
   int context_;
   std::mutex mutex_;
   std::condition_variable_any changed_;
-  std::vector<engine::Run> runs_;
+  std::vector<std::shared_ptr<engine::Run>> runs_;
   std::vector<bool> cancel_asked_;
   int cancelled_ = 0, running_ = 0;
   std::vector<std::jthread> threads_;  // last: they use the rest
@@ -53,7 +54,7 @@ class FakeEngine final : public engine::Engine {
 
 class FakeModel final : public engine::LoadedModel {
  public:
-  explicit FakeModel(std::string name = "fake", int context = 2000);
+  explicit FakeModel(std::string name = "fake", int context = 2000, const std::vector<std::string>& further = {});
 
   const std::string& name() const override { return name_; }
   const tokens::Tokenizer& tokenizer() const override { return tokenizer_; }

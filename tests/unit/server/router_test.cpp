@@ -233,8 +233,8 @@ TEST_F(RouterTest, ADroppedReplyCancelsTheRunsOfAllItsChoices) {
     ASSERT_TRUE(std::holds_alternative<std::unique_ptr<EventStream>>(reply));
     const auto runs = other_->engine().runs();
     ASSERT_EQ(runs.size(), 3u);
-    EXPECT_EQ(runs[0].sampling.seed, 5u);
-    EXPECT_EQ(runs[2].sampling.seed, 7u);
+    EXPECT_EQ(runs[0]->sampling.seed, 5u);
+    EXPECT_EQ(runs[2]->sampling.seed, 7u);
   }
   EXPECT_TRUE(other_->engine().wait_for_cancelled(3));
 }
