@@ -55,14 +55,16 @@ class AnswerStream {
       : reader_(model.tokenizer(), request.prompt.opens_thinking),
         stops_(request.stop),
         sink_(std::move(sink)),
-        logprobs_(request.sampling.top_logprobs >= 0) {}
+        logprobs_(request.sampling.top_logprobs >= 0) {
+    if (request.plain) plain_.emplace(model.tokenizer(), true);
+  }
 
   bool take(const TokenEvent& event, const RunStatistics& statistics) {
     AnswerDelta delta;
     std::optional<std::string> hit;
     const bool has_text = event.token >= 0 && event.finish != FinishReason::kStop;
     if (has_text) {
-      const auto text = reader_.push(event.token);
+      const auto text = read(event.token);
       if (text.in_reasoning) ++reasoning_tokens_;
       delta.reasoning = text.reasoning;
       delta.content = stops_.push(text.content, hit);
@@ -72,7 +74,7 @@ class AnswerStream {
       delta.finish = FinishReason::kStop;
       delta.stop_text = *hit;
     } else if (event.finish != FinishReason::kNone) {
-      const auto rest = reader_.flush();
+      const auto rest = flush();
       delta.reasoning += rest.reasoning;
       delta.content += stops_.push(rest.content, hit);
       if (!hit) delta.content += stops_.flush();
@@ -87,7 +89,13 @@ class AnswerStream {
   }
 
  private:
+  using Text = tokens::ReasoningReader::Text;
+
+  Text read(TokenId id) { return plain_ ? Text{.content = plain_->push(id)} : reader_.push(id); }
+  Text flush() { return plain_ ? Text{.content = plain_->flush()} : reader_.flush(); }
+
   tokens::ReasoningReader reader_;
+  std::optional<tokens::Detokenizer> plain_;
   StopText stops_;
   AnswerSink sink_;
   bool logprobs_;
@@ -97,7 +105,7 @@ class AnswerStream {
 }  // namespace
 
 Result<RunId> start_answer(LoadedModel& model, AnswerRequest request, AnswerSink sink) {
-  Run run{.prompt = model.tokenizer().encode(request.prompt.prompt),
+  Run run{.prompt = request.prompt_ids.empty() ? model.tokenizer().encode(request.prompt.prompt) : request.prompt_ids,
           .sampling = request.sampling,
           .max_tokens = request.max_tokens,
           .stop_tokens = {model.stop_tokens().begin(), model.stop_tokens().end()},

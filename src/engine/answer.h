@@ -12,6 +12,8 @@ namespace fathom::engine {
 
 struct AnswerRequest {
   tokens::Rendered prompt;
+  std::vector<tokens::TokenId> prompt_ids;  // in its place, where the caller has ids
+  bool plain = false;  // a text that goes on: no thought is read out of it, control tokens stand in it by their names
   SamplingOptions sampling;
   int max_tokens = -1;
   std::vector<std::string> stop;  // an answer ends before the first of these texts

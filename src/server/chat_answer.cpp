@@ -9,23 +9,6 @@ namespace {
 using engine::FinishReason;
 using files::Json;
 
-// A run that was cancelled or failed has no finish of its own in OpenAI's list; DeepSeek's word for both says "not the
-// model's doing".
-const char* finish_name(FinishReason reason) {
-  switch (reason) {
-    case FinishReason::kStop:
-      return "stop";
-    case FinishReason::kLength:
-      return "length";
-    default:
-      return "insufficient_system_resource";
-  }
-}
-
-std::string event(const Json& data) {
-  return "data: " + json_text(data) + "\n\n";
-}
-
 Json token_json(tokens::TokenId id, float logprob, const tokens::Tokenizer& tokenizer) {
   const std::string_view bytes = tokenizer.bytes(id);
   Json numbers = Json::array();
@@ -40,11 +23,32 @@ Json list_or_null(Json& list) {
 
 }  // namespace
 
+// A run that was cancelled or failed has no finish of its own in OpenAI's list; DeepSeek's word for both says "not the
+// model's doing".
+const char* finish_name(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::kStop:
+      return "stop";
+    case FinishReason::kLength:
+      return "length";
+    default:
+      return "insufficient_system_resource";
+  }
+}
+
 void Usage::add(const engine::AnswerDelta& last) {
   prompt_ = last.statistics.prompt_tokens;
   cached_ = std::max(cached_, last.statistics.cached_tokens);
   completion_ += last.statistics.generated_tokens;
   reasoning_ += last.reasoning_tokens;
+}
+
+Usage& Usage::operator+=(const Usage& other) {
+  prompt_ += other.prompt_;
+  cached_ += other.cached_;
+  completion_ += other.completion_;
+  reasoning_ += other.reasoning_;
+  return *this;
 }
 
 Json Usage::json() const {
@@ -96,13 +100,13 @@ Json ChunkWriter::envelope(Json choices) const {
 }
 
 std::string ChunkWriter::chunk(int choice, Json delta, Json logprobs) const {
-  return event(envelope(Json::array({Json{{"index", choice},
-                                          {"delta", std::move(delta)},
-                                          {"logprobs", std::move(logprobs)},
-                                          {"finish_reason", nullptr}}})));
+  return data_event(envelope(Json::array({Json{{"index", choice},
+                                               {"delta", std::move(delta)},
+                                               {"logprobs", std::move(logprobs)},
+                                               {"finish_reason", nullptr}}})));
 }
 
-std::string ChunkWriter::open() const {
+std::string ChunkWriter::open() {
   std::string text;
   for (int choice = 0; choice < head_.choices; ++choice)
     text += chunk(choice, {{"role", "assistant"}, {"content", ""}}, nullptr);
@@ -124,7 +128,8 @@ std::string ChunkWriter::write(int choice, const engine::AnswerDelta& delta) {
 std::string ChunkWriter::finish(int choice, const engine::AnswerDelta& last) {
   if (last.finish == FinishReason::kFailed) {
     finished_ = head_.choices;  // the stream ends here; dropping it cancels the other choices
-    return event(error_body({.status = 500, .message = last.error, .code = "generation_failed"})) + "data: [DONE]\n\n";
+    return data_event(error_body({.status = 500, .message = last.error, .code = "generation_failed"})) +
+           "data: [DONE]\n\n";
   }
   ++finished_;
   usage_.add(last);
@@ -132,14 +137,14 @@ std::string ChunkWriter::finish(int choice, const engine::AnswerDelta& last) {
                                           {"delta", {{"content", ""}}},
                                           {"logprobs", logprobs_[static_cast<std::size_t>(choice)].take()},
                                           {"finish_reason", finish_name(last.finish)}}}));
-  if (!done()) return event(chunk);
+  if (!done()) return data_event(chunk);
   if (!head_.include_usage) {
     chunk["usage"] = usage_.json();
-    return event(chunk) + "data: [DONE]\n\n";
+    return data_event(chunk) + "data: [DONE]\n\n";
   }
   Json totals = envelope(Json::array());
   totals["usage"] = usage_.json();
-  return event(chunk) + event(totals) + "data: [DONE]\n\n";
+  return data_event(chunk) + data_event(totals) + "data: [DONE]\n\n";
 }
 
 AnswerCollector::AnswerCollector(AnswerHead head, const tokens::Tokenizer& tokenizer)

@@ -4,8 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "engine/answer.h"
-#include "server/api_error.h"
+#include "server/answer_writer.h"
 
 namespace fathom::server {
 
@@ -20,10 +19,13 @@ struct AnswerHead {
   bool include_usage = false;  // a stream's end in OpenAI's shape
 };
 
-// Tokens spent by all choices of a request; the prompt counts once.
+const char* finish_name(engine::FinishReason reason);
+
+// Tokens spent by all choices of a prompt; the prompt counts once.
 class Usage {
  public:
   void add(const engine::AnswerDelta& last);
+  Usage& operator+=(const Usage& other);  // of another prompt
   files::Json json() const;
 
  private:
@@ -44,12 +46,12 @@ class Logprobs {
 };
 
 // Server-sent events of a stream. Feed it every delta of every choice; it says when the last is written.
-class ChunkWriter {
+class ChunkWriter final : public StreamWriter {
  public:
   ChunkWriter(AnswerHead head, const tokens::Tokenizer& tokenizer);
-  std::string open() const;  // the first delta of every choice: its role
-  std::string write(int choice, const engine::AnswerDelta& delta);
-  bool done() const { return finished_ >= head_.choices; }
+  std::string open() override;  // the first delta of every choice: its role
+  std::string write(int choice, const engine::AnswerDelta& delta) override;
+  bool done() const override { return finished_ >= head_.choices; }
 
  private:
   std::string chunk(int choice, files::Json delta, files::Json logprobs) const;
@@ -64,12 +66,12 @@ class ChunkWriter {
 };
 
 // The same as one response.
-class AnswerCollector {
+class AnswerCollector final : public ResponseWriter {
  public:
   AnswerCollector(AnswerHead head, const tokens::Tokenizer& tokenizer);
-  void add(int choice, const engine::AnswerDelta& delta);
-  bool done() const { return finished_ >= head_.choices || !error_.empty(); }
-  Response response() const;
+  void add(int choice, const engine::AnswerDelta& delta) override;
+  bool done() const override { return finished_ >= head_.choices || !error_.empty(); }
+  Response response() const override;
 
  private:
   struct Choice {

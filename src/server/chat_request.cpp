@@ -187,23 +187,30 @@ ApiResult<tokens::RenderOptions> read_render_options(const Json& body, const eng
   return render;
 }
 
-ApiResult<ChatRequest> read_chat_request(const Json& body, const engine::LoadedModel& model) {
+ApiResult<ChatRequest> read_answer_options(const Json& body, const engine::LoadedModel& model) {
   ChatRequest request{.sampling = model.default_sampling()};
   FieldReader fields(body);
-  refuse_what_is_missing(fields);
   read_sampling(fields, request);
   read_logit_bias(fields, model.tokenizer(), request.sampling);
   read_stop(fields, request.stop);
   read_length(fields, request);
   read_stream(fields, request);
   if (fields.error()) return std::unexpected(*fields.error());
+  return request;
+}
 
+ApiResult<ChatRequest> read_chat_request(const Json& body, const engine::LoadedModel& model) {
+  FieldReader fields(body);
+  refuse_what_is_missing(fields);
+  if (fields.error()) return std::unexpected(*fields.error());
+  auto request = read_answer_options(body, model);
+  if (!request) return request;
   auto messages = read_messages(body);
   if (!messages) return std::unexpected(messages.error());
-  request.messages = std::move(*messages);
+  request->messages = std::move(*messages);
   auto render = read_render_options(body, model);
   if (!render) return std::unexpected(render.error());
-  request.render = std::move(*render);
+  request->render = std::move(*render);
   return request;
 }
 

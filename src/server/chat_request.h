@@ -32,6 +32,9 @@ struct ChatRequest {
 // `model` gives the defaults, the vocabulary and what its template can do.
 ApiResult<ChatRequest> read_chat_request(const files::Json& body, const engine::LoadedModel& model);
 
+// All but the conversation and its template: what a completion of a text is asked with as well.
+ApiResult<ChatRequest> read_answer_options(const files::Json& body, const engine::LoadedModel& model);
+
 // The parts that /apply-template and /tokenize share with it.
 ApiResult<std::vector<tokens::Message>> read_messages(const files::Json& body);
 ApiResult<tokens::RenderOptions> read_render_options(const files::Json& body, const engine::LoadedModel& model);

@@ -304,7 +304,7 @@ asio::awaitable<bool> LiveConnection::send(const Incoming& to, Response response
 
 asio::awaitable<bool> LiveConnection::send_events(const Incoming& to, std::unique_ptr<EventStream> events) {
   const Framing framing = to.http11 ? Framing::kChunked : Framing::kUntilClose;
-  Response head{.content_type = "text/event-stream",
+  Response head{.content_type = std::string(events->content_type()),
                 .headers = {{"Cache-Control", "no-cache, no-transform"}, {"X-Accel-Buffering", "no"}}};
   for (Header& header : context_.router.extra_headers(to.request)) head.headers.push_back(std::move(header));
   std::string out = head_text(head, to, framing);
@@ -320,7 +320,7 @@ asio::awaitable<bool> LiveConnection::send_events(const Incoming& to, std::uniqu
     if (out.empty()) {
       const bool something = co_await wait(context_.options.keep_alive);
       if (!something) {
-        out = framed(": keep-alive\n\n", framing);
+        out = framed(events->keep_alive(), framing);
       } else {
         co_await gather(last_write);
         continue;

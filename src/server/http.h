@@ -47,7 +47,7 @@ class PendingReply {
   virtual void set_wake(std::function<void()> wake) = 0;
 };
 
-// Server-sent events, sent as they come.
+// Events, sent as they come.
 class EventStream : public PendingReply {
  public:
   struct Events {
@@ -55,6 +55,8 @@ class EventStream : public PendingReply {
     bool done = false;
   };
   virtual Events read() = 0;  // never blocks
+  virtual std::string_view content_type() const { return "text/event-stream"; }
+  virtual std::string keep_alive() const { return ": keep-alive\n\n"; }  // sent when nothing else was for a while
 };
 
 // One response, at the end.

@@ -19,15 +19,26 @@ std::size_t approximate_bytes(const engine::AnswerDelta& delta) {
   return bytes;
 }
 
-ApiError refusal(const engine::LoadedModel& model, const engine::AnswerRequest& request, const base::Error& error) {
+std::size_t prompt_tokens(const engine::LoadedModel& model, const engine::AnswerRequest& request) {
+  return request.prompt_ids.empty() ? model.tokenizer().encode(request.prompt.prompt).size()
+                                    : request.prompt_ids.size();
+}
+
+ApiError refusal(const engine::LoadedModel& model, const RunGroup::Plan& plan, const base::Error& error) {
   const int limit = model.context_length();
-  const auto prompt = static_cast<int>(model.tokenizer().encode(request.prompt.prompt).size());
+  const auto prompt = static_cast<int>(prompt_tokens(model, plan.answer));
+  if (prompt == 0) {
+    return {.status = 400,
+            .message = fmt::format("{}: empty, and there is nothing to continue", plan.prompt_field),
+            .param = std::string(plan.prompt_field),
+            .code = "invalid_value"};
+  }
   if (prompt < limit) return {.status = 503, .message = error.message, .code = "overloaded"};
   return {.status = 400,
-          .message = fmt::format("the messages are {} tokens long and the context of {} holds {}, an answer of at "
-                                 "least one included: at most {} tokens of messages fit, so leave out {}",
-                                 prompt, model.name(), limit, limit - 1, prompt - (limit - 1)),
-          .param = "messages",
+          .message = fmt::format("{}: {} tokens long, and the context of {} holds {}, an answer of at least one "
+                                 "included: at most {} tokens fit, so leave out {}",
+                                 plan.prompt_field, prompt, model.name(), limit, limit - 1, prompt - (limit - 1)),
+          .param = std::string(plan.prompt_field),
           .code = "context_length_exceeded"};
 }
 
@@ -55,17 +66,24 @@ struct RunGroup::Inbox {
 };
 
 ApiResult<RunGroup> RunGroup::start(engine::LoadedModel& model, Plan plan) {
-  auto inbox = std::make_shared<Inbox>();
-  RunGroup group(model, inbox);
-  for (int choice = 0; choice < plan.choices; ++choice) {
-    engine::AnswerRequest answer = plan.answer;
-    if (plan.seeded) answer.sampling.seed += static_cast<std::uint64_t>(choice);
-    const auto sink = [inbox, choice](const engine::AnswerDelta& delta) { inbox->put(choice, delta); };
-    const auto run = engine::start_answer(model, std::move(answer), sink);
-    if (!run) return std::unexpected(refusal(model, plan.answer, run.error()));
-    group.runs_.push_back(*run);
-  }
+  RunGroup group(model, std::make_shared<Inbox>());
+  if (auto error = group.add(std::move(plan))) return std::unexpected(std::move(*error));
   return group;
+}
+
+std::optional<ApiError> RunGroup::add(Plan plan) {
+  const auto first = static_cast<int>(runs_.size());
+  for (int i = 0; i < plan.choices; ++i) {
+    engine::AnswerRequest answer = plan.answer;
+    if (plan.seeded) answer.sampling.seed += static_cast<std::uint64_t>(i);
+    const auto sink = [inbox = inbox_, choice = first + i](const engine::AnswerDelta& delta) {
+      inbox->put(choice, delta);
+    };
+    const auto run = engine::start_answer(*model_, std::move(answer), sink);
+    if (!run) return refusal(*model_, plan, run.error());
+    runs_.push_back(*run);
+  }
+  return std::nullopt;
 }
 
 RunGroup::~RunGroup() {

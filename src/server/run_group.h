@@ -1,9 +1,10 @@
-// The runs of one request (one for each of its n choices) and the queue through which the engine's thread hands over
+// The runs of one request (one for each of its n choices, of each of its prompts) and the queue through which the engine's thread hands over
 // what they produce. Dropping a group cancels what still runs.
 #pragma once
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "engine/answer.h"
@@ -22,10 +23,13 @@ class RunGroup {
     engine::AnswerRequest answer;
     int choices = 1;
     bool seeded = false;  // choice i draws from seed + i; otherwise the engine seeds each
+    std::string_view prompt_field = "messages";  // where the prompt stands in the request, for what is refused
   };
   // Errors: a prompt beyond the context (400, with the numbers); an engine that takes no more (503). `model` must
   // outlive the group.
   static ApiResult<RunGroup> start(engine::LoadedModel& model, Plan plan);
+  // The same for a further prompt, whose choices are numbered on. With an error the group is of no more use.
+  std::optional<ApiError> add(Plan plan);
 
   RunGroup(RunGroup&&) noexcept = default;
   RunGroup& operator=(RunGroup&&) = delete;
