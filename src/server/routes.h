@@ -25,6 +25,7 @@ struct RouteContext {
 };
 
 Reply chat_completions(const RouteContext& context, const Request& request);
+Reply completions(const RouteContext& context, const Request& request);
 Reply list_models(const RouteContext& context, const Request& request);
 Reply one_model(const RouteContext& context, const Request& request);  // the path ends in its percent-encoded id
 Reply tokenize(const RouteContext& context, const Request& request);

@@ -1,0 +1,45 @@
+// Asks a router as a connection does and waits for the whole reply, so that a test sees a dialect's bytes without
+// sockets.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "fake_model.h"
+#include "server/router.h"
+
+namespace fathom::server {
+
+struct Answer {
+  int status = 0;
+  std::string content_type;
+  std::string body;
+  std::string keep_alive;  // of a stream
+  bool stream = false;
+
+  files::Json json() const { return files::Json::parse(body); }
+};
+
+class Asker {
+ public:
+  explicit Asker(std::vector<std::shared_ptr<engine::LoadedModel>> models, AccessRules rules = {})
+      : router_({.shelf = {.models = std::move(models), .created = 1700000000}, .version = "9.9"}, std::move(rules),
+                {}) {}
+  Answer ask(std::string method, std::string path, std::string body = {}, std::vector<Header> headers = {}) const;
+  Answer post(std::string path, const files::Json& body) const { return ask("POST", std::move(path), body.dump()); }
+
+ private:
+  Router router_;
+};
+
+// One server-sent event; the data of "[DONE]" is that string. Whatever is no event is a failure of the test.
+struct Event {
+  std::string name;  // "" where it has none
+  files::Json data;
+};
+std::vector<Event> events_of(std::string_view text);
+// The lines of a stream of JSON lines.
+std::vector<files::Json> lines_of(std::string_view text);
+
+}  // namespace fathom::server
