@@ -19,21 +19,27 @@ RunGroup::Plan answer_plan(const ChatRequest& request) {
   return plan;
 }
 
-ApiResult<ChatRun> start_chat(const RouteContext& context, const files::Json& body) {
+ApiResult<ChatPrompt> read_chat(const RouteContext& context, const files::Json& body) {
   const auto model = context.shelf.choose(body);
   if (!model) return std::unexpected(model.error());
   auto request = read_chat_request(body, **model);
   if (!request) return std::unexpected(request.error());
-  auto prompt = (*model)->chat_template().render(request->messages, request->render);
-  if (!prompt) {
+  auto rendered = (*model)->chat_template().render(request->messages, request->render);
+  if (!rendered) {
     return std::unexpected(
-        ApiError{.status = 400, .message = prompt.error().message, .param = "messages", .code = "invalid_value"});
+        ApiError{.status = 400, .message = rendered.error().message, .param = "messages", .code = "invalid_value"});
   }
-  RunGroup::Plan plan = answer_plan(*request);
-  plan.answer.prompt = std::move(*prompt);
-  auto runs = RunGroup::start(**model, std::move(plan));
+  return ChatPrompt{.model = *model, .request = std::move(*request), .rendered = std::move(*rendered)};
+}
+
+ApiResult<ChatRun> start_chat(const RouteContext& context, const files::Json& body) {
+  auto prompt = read_chat(context, body);
+  if (!prompt) return std::unexpected(prompt.error());
+  RunGroup::Plan plan = answer_plan(prompt->request);
+  plan.answer.prompt = std::move(prompt->rendered);
+  auto runs = RunGroup::start(*prompt->model, std::move(plan));
   if (!runs) return std::unexpected(runs.error());
-  return ChatRun{.model = *model, .request = std::move(*request), .runs = std::move(*runs)};
+  return ChatRun{.model = prompt->model, .request = std::move(prompt->request), .runs = std::move(*runs)};
 }
 
 Reply chat_completions(const RouteContext& context, const Request& http) {

@@ -11,13 +11,22 @@ namespace fathom::server {
 // What the request asks of its runs, all but the prompt.
 RunGroup::Plan answer_plan(const ChatRequest& request);
 
+struct ChatPrompt {
+  engine::LoadedModel* model = nullptr;
+  ChatRequest request;
+  tokens::Rendered rendered;
+};
+
+// Errors: whatever the body asks that cannot be.
+ApiResult<ChatPrompt> read_chat(const RouteContext& context, const files::Json& body);
+
 struct ChatRun {
   engine::LoadedModel* model = nullptr;
   ChatRequest request;
   RunGroup runs;
 };
 
-// Errors: whatever the body asks that cannot be, before anything runs.
+// Errors: the same, and RunGroup::start's.
 ApiResult<ChatRun> start_chat(const RouteContext& context, const files::Json& body);
 
 }  // namespace fathom::server

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "server/chat_answer.h"
-#include "server/chat_run.h"
+#include "server/completion_run.h"
 #include "server/field_reader.h"
 #include "tokens/utf8.h"
 
@@ -328,6 +328,20 @@ ApiResult<RunGroup> start_runs(engine::LoadedModel& model, CompletionRequest& re
 }
 
 }  // namespace
+
+ApiResult<ChatRun> start_completion(const RouteContext& context, Json body) {
+  const auto model = context.shelf.choose(body);
+  if (!model) return std::unexpected(model.error());
+  auto request = read_completion(std::move(body), **model);
+  if (!request) return std::unexpected(request.error());
+  auto runs = start_runs(**model, *request);
+  if (!runs) return std::unexpected(runs.error());
+  return ChatRun{.model = *model, .request = std::move(request->options), .runs = std::move(*runs)};
+}
+
+bool can_fill_in(const engine::LoadedModel& model) {
+  return fill_in_format(model.tokenizer()).has_value();
+}
 
 Reply completions(const RouteContext& context, const Request& http) {
   auto body = read_body(http);

@@ -219,7 +219,8 @@ asio::awaitable<bool> LiveConnection::read_request(Incoming& incoming) {
   } else {
     incoming.refusal = context_.router.refuse(incoming.request);
   }
-  if (!incoming.refusal && over_limit) incoming.refusal = error_response(too_large(context_.options.max_body_bytes));
+  if (!incoming.refusal && over_limit)
+    incoming.refusal = context_.router.error(incoming.request, too_large(context_.options.max_body_bytes));
   if (incoming.refusal) {
     incoming.has_body_left = over_limit || !parser.is_done();
     if (incoming.has_body_left) incoming.keep_alive = false;
@@ -244,8 +245,9 @@ asio::awaitable<bool> LiveConnection::read_body(Parser& parser, Incoming& incomi
   if (error.category() != make_error_code(http::error::bad_version).category() ||
       error == http::error::partial_message || error == http::error::end_of_stream)
     co_return false;
-  incoming.refusal =
-      error_response(error == http::error::body_limit ? too_large(context_.options.max_body_bytes) : unreadable(error));
+  const bool too_long = error == http::error::body_limit;
+  incoming.refusal = context_.router.error(incoming.request,
+                                           too_long ? too_large(context_.options.max_body_bytes) : unreadable(error));
   incoming.keep_alive = false;
   incoming.has_body_left = true;
   co_return true;

@@ -1,7 +1,8 @@
-// The models that stand ready, and the routes that only look: health and version.
+// The models that stand ready, and the routes that only look: balance, health and version.
 #include <algorithm>
 
 #include "server/field_reader.h"
+#include "server/ollama_answer.h"
 #include "server/routes.h"
 
 namespace fathom::server {
@@ -57,6 +58,18 @@ Reply one_model(const RouteContext& context, const Request& request) {
   const engine::LoadedModel* model = id ? context.shelf.find(*id) : nullptr;
   if (model == nullptr) return error_response(no_such_model(context.shelf, id.value_or("")));
   return json_response(200, model_json(context.shelf, *model));
+}
+
+// Nothing is metered, so there is no amount to name, and always enough of it.
+Reply balance(const RouteContext&, const Request&) {
+  return json_response(200, {{"is_available", true}, {"balance_infos", Json::array()}});
+}
+
+Reply no_embeddings(const RouteContext&, const Request& request) {
+  const ApiError error{.status = 404,
+                       .message = "no embeddings here: this server answers, it makes no vectors of texts",
+                       .code = "not_supported"};
+  return request.path().starts_with("/api/") ? ollama_error_response(error) : error_response(error);
 }
 
 Reply health(const RouteContext&, const Request&) {

@@ -6,15 +6,25 @@
 #include <algorithm>
 #include <exception>
 
+#include "server/messages_answer.h"
+#include "server/ollama_answer.h"
+
 namespace fathom::server {
 
+extern const std::string_view kOpenApiText;  // src/server/openapi.json; cmake/embed.cmake
+
 namespace {
+
+Reply openapi(const RouteContext&, const Request&) {
+  return Response{.content_type = "application/json", .body = std::string(kOpenApiText)};
+}
 
 struct Route {
   std::string_view method;
   std::string_view path;  // a last "*" stands for the rest, at least one character of it
   Reply (*answer)(const RouteContext&, const Request&);
-  bool open = false;  // needs no key
+  bool open = false;                                    // needs no key
+  Response (*error)(const ApiError&) = error_response;  // the envelope that clients of the route read
 };
 
 constexpr Route kRoutes[] = {
@@ -24,6 +34,17 @@ constexpr Route kRoutes[] = {
     {"POST", "/v1/completions", completions},
     {"POST", "/completions", completions},
     {"POST", "/beta/completions", completions},
+    {"POST", "/v1/messages", messages, false, anthropic_error},
+    {"POST", "/anthropic/v1/messages", messages, false, anthropic_error},
+    {"POST", "/v1/messages/count_tokens", count_message_tokens, false, anthropic_error},
+    {"POST", "/anthropic/v1/messages/count_tokens", count_message_tokens, false, anthropic_error},
+    {"POST", "/v1/responses", responses},
+    {"POST", "/api/chat", ollama_chat, false, ollama_error_response},
+    {"POST", "/api/generate", ollama_generate, false, ollama_error_response},
+    {"GET", "/api/tags", ollama_tags, false, ollama_error_response},
+    {"GET", "/api/ps", ollama_ps, false, ollama_error_response},
+    {"POST", "/api/show", ollama_show, false, ollama_error_response},
+    {"GET", "/api/version", ollama_version, false, ollama_error_response},
     {"GET", "/v1/models", list_models},
     {"GET", "/models", list_models},
     {"GET", "/v1/models/*", one_model},
@@ -31,6 +52,12 @@ constexpr Route kRoutes[] = {
     {"POST", "/tokenize", tokenize},
     {"POST", "/detokenize", detokenize},
     {"POST", "/apply-template", apply_template},
+    {"POST", "/v1/embeddings", no_embeddings},
+    {"POST", "/embeddings", no_embeddings},
+    {"POST", "/api/embed", no_embeddings, false, ollama_error_response},
+    {"POST", "/api/embeddings", no_embeddings, false, ollama_error_response},
+    {"GET", "/user/balance", balance},
+    {"GET", "/openapi.json", openapi},
     {"GET", "/version", version},
     {"GET", "/health", health, true},
 };
@@ -79,13 +106,18 @@ Response no_such_route(const Request& request) {
 Router::Router(RouteContext context, AccessRules rules, std::span<const PageFile> page)
     : context_(std::move(context)), access_(std::move(rules)), page_(page) {}
 
+Response Router::error(const Request& request, const ApiError& error) const {
+  const Route* route = find_route(request);
+  return route == nullptr ? error_response(error) : route->error(error);
+}
+
 std::optional<Response> Router::refuse(const Request& head) const {
-  if (const auto error = access_.check_source(head)) return error_response(*error);
+  if (const auto refusal = access_.check_source(head)) return error(head, *refusal);
   if (head.method == "OPTIONS") return std::nullopt;  // a preflight cannot carry a key
   const Route* route = find_route(head);
   const bool page = route_method(head) == "GET" && find_page_file(page_, head.path()) != nullptr;
   if (!page && (route == nullptr || !route->open)) {
-    if (const auto error = access_.check_key(head)) return error_response(*error);
+    if (const auto refusal = access_.check_key(head)) return error(head, *refusal);
   }
   if (!page && route == nullptr) return no_such_route(head);
   return std::nullopt;
@@ -96,7 +128,7 @@ Reply Router::answer(const Request& request) const {
     return dispatch(request);
   } catch (const std::exception& failure) {
     spdlog::error("{} {}: {}", request.method, request.path(), failure.what());
-    return error_response({.status = 500, .message = "the server failed at this request", .code = "internal_error"});
+    return error(request, {.status = 500, .message = "the server failed at this request", .code = "internal_error"});
   }
 }
 

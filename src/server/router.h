@@ -18,6 +18,8 @@ class Router {
   std::optional<Response> refuse(const Request& head) const;
   // For a request that was not refused. Never throws.
   Reply answer(const Request& request) const;
+  // An error in the envelope that clients of the request's route read.
+  Response error(const Request& request, const ApiError& error) const;
   // What every response to the request carries besides its own headers.
   std::vector<Header> extra_headers(const Request& request) const { return access_.cors_headers(request); }
 

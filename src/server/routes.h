@@ -26,11 +26,22 @@ struct RouteContext {
 
 Reply chat_completions(const RouteContext& context, const Request& request);
 Reply completions(const RouteContext& context, const Request& request);
+Reply messages(const RouteContext& context, const Request& request);
+Reply count_message_tokens(const RouteContext& context, const Request& request);
+Reply responses(const RouteContext& context, const Request& request);
+Reply ollama_chat(const RouteContext& context, const Request& request);
+Reply ollama_generate(const RouteContext& context, const Request& request);
+Reply ollama_tags(const RouteContext& context, const Request& request);
+Reply ollama_ps(const RouteContext& context, const Request& request);
+Reply ollama_show(const RouteContext& context, const Request& request);
+Reply ollama_version(const RouteContext& context, const Request& request);
 Reply list_models(const RouteContext& context, const Request& request);
 Reply one_model(const RouteContext& context, const Request& request);  // the path ends in its percent-encoded id
 Reply tokenize(const RouteContext& context, const Request& request);
 Reply detokenize(const RouteContext& context, const Request& request);
 Reply apply_template(const RouteContext& context, const Request& request);
+Reply balance(const RouteContext& context, const Request& request);
+Reply no_embeddings(const RouteContext& context, const Request& request);
 Reply health(const RouteContext& context, const Request& request);
 Reply version(const RouteContext& context, const Request& request);
 

@@ -1,5 +1,5 @@
-// The runs of one request (one for each of its n choices, of each of its prompts) and the queue through which the engine's thread hands over
-// what they produce. Dropping a group cancels what still runs.
+// The runs of one request (one for each of its n choices, of each of its prompts) and the queue through which the
+// engine's thread hands over what they produce. Dropping a group cancels what still runs.
 #pragma once
 
 #include <functional>
@@ -22,7 +22,7 @@ class RunGroup {
   struct Plan {
     engine::AnswerRequest answer;
     int choices = 1;
-    bool seeded = false;  // choice i draws from seed + i; otherwise the engine seeds each
+    bool seeded = false;                         // choice i draws from seed + i; otherwise the engine seeds each
     std::string_view prompt_field = "messages";  // where the prompt stands in the request, for what is refused
   };
   // Errors: a prompt beyond the context (400, with the numbers); an engine that takes no more (503). `model` must

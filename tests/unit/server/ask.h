@@ -33,6 +33,11 @@ class Asker {
   Router router_;
 };
 
+// For comparing: the order of an object's members says nothing.
+inline nlohmann::json any_order(const files::Json& value) {
+  return nlohmann::json::parse(value.dump());
+}
+
 // One server-sent event; the data of "[DONE]" is that string. Whatever is no event is a failure of the test.
 struct Event {
   std::string name;  // "" where it has none

@@ -53,6 +53,7 @@ FakeEngine::~FakeEngine() {
 
 base::Result<engine::RunId> FakeEngine::submit(engine::Run asked, engine::TokenSink sink) {
   const std::lock_guard lock(mutex_);
+  if (asked.prompt.empty()) return base::fail("the prompt is empty");
   if (full) return base::fail("the queue is full: 0 of 0 places are free");
   if (static_cast<int>(asked.prompt.size()) >= context_) return base::fail("the prompt does not fit the context");
   const engine::RunId id = runs_.size();

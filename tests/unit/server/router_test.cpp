@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include "fake_model.h"
+#include <set>
+
+#include "ask.h"
 
 namespace fathom::server {
 namespace {
@@ -65,6 +67,15 @@ TEST_F(RouterTest, HealthAndVersion) {
   EXPECT_EQ(ask_json(request("GET", "/version")), Json({{"version", "9.9"}}));
 }
 
+TEST_F(RouterTest, NothingIsMeteredAndNoEmbeddingsAreMade) {
+  EXPECT_EQ(ask_json(request("GET", "/user/balance")), Json::parse(R"({"is_available":true,"balance_infos":[]})"));
+  for (const char* path : {"/v1/embeddings", "/embeddings"}) {
+    const Response response = ask(request("POST", path, "{}"));
+    EXPECT_EQ(response.status, 404);
+    EXPECT_TRUE(Json::parse(response.body)["error"]["message"].get<std::string>().starts_with("no embeddings"));
+  }
+}
+
 TEST_F(RouterTest, UnknownPathsAndMethodsAreNamed) {
   const Response missing = ask(request("GET", "/v1/nothing"));
   EXPECT_EQ(missing.status, 404);
@@ -100,6 +111,21 @@ std::string header_of(const Response& response, std::string_view name) {
     if (header.name == name) return header.value;
   }
   return {};
+}
+
+TEST_F(RouterTest, TheOpenApiDocumentNamesEveryRouteAndNoOther) {
+  const Json document = ask_json(request("GET", "/openapi.json"));
+  EXPECT_EQ(document["openapi"], "3.1.0");
+  std::set<std::string> described, routed;
+  for (const auto& [path, methods] : document["paths"].items()) {
+    std::string target = path;
+    if (const auto brace = target.find('{'); brace != std::string::npos) target.replace(brace, std::string::npos, "*");
+    for (const auto& [method, operation] : methods.items()) described.insert(method + " " + target);
+  }
+  for (const Router::Path& path : router().paths()) {
+    if (path.path != kPage[0].path) routed.insert(lower_case(path.method) + " " + std::string(path.path));
+  }
+  EXPECT_EQ(described, routed);
 }
 
 TEST_F(RouterTest, ThePageHasAPolicyAndAnETag) {
@@ -189,6 +215,19 @@ TEST_F(RouterTest, TheTemplateIsApplied) {
                 .status,
             400);
   EXPECT_EQ(ask(request("POST", "/apply-template", "{}")).status, 400);
+}
+
+TEST_F(RouterTest, APrefixIsContinuedOnEveryChatPath) {
+  const Json body = Json::parse(R"({"messages":[{"role":"user","content":"Hi"},
+    {"role":"assistant","content":"He","prefix":true}]})");
+  const Asker asker({model_});
+  for (const char* path : {"/v1/chat/completions", "/chat/completions", "/beta/chat/completions"}) {
+    EXPECT_EQ(asker.post(path, body).status, 200) << path;
+    EXPECT_EQ(model_->engine().runs().back()->prompt, model_->tokenizer().encode("[user] Hi\n[assistant] He", false));
+  }
+  Json other = body;
+  other["messages"][1]["role"] = "user";
+  EXPECT_EQ(asker.post("/beta/chat/completions", other).status, 400);
 }
 
 TEST_F(RouterTest, ChatErrorsComeBeforeAnyRun) {
