@@ -1,0 +1,36 @@
+// Any bytes as the body of a request: every dialect must refuse it or start runs, without an exception on the way. The
+// first byte names the route; the engine takes no run, so nothing is generated.
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "../unit/server/fake_model.h"
+#include "server/router.h"
+
+namespace {
+
+using namespace fathom::server;
+
+struct Served {
+  Served() : model(std::make_shared<FakeModel>("fake", 4096)), router({.shelf = {.models = {model}}}, {}, {}) {
+    model->engine().full = true;
+    for (const Router::Path& path : router.paths())
+      if (path.method == "POST") paths.emplace_back(path.path);
+  }
+  std::shared_ptr<FakeModel> model;
+  Router router;
+  std::vector<std::string> paths;
+};
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static const Served served;
+  if (size == 0) return 0;
+  Request request{.method = "POST", .target = served.paths[data[0] % served.paths.size()]};
+  request.body.assign(reinterpret_cast<const char*>(data) + 1, size - 1);
+  const Reply reply = served.router.answer(request);
+  const auto* response = std::get_if<Response>(&reply);
+  if (response == nullptr || response->status == 500) __builtin_trap();
+  return 0;
+}
