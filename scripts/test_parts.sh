@@ -2,7 +2,7 @@
 # repository, not run. A part is a function part_NAME whose output ends with "N passed, N failed"; a new test program is
 # named here once, and from then on its absence is a failure.
 
-parts=(text layers unit isa golden commands server chat page web run fuzz)
+parts=(text layers unit isa golden commands server clients chat page web run fuzz)
 long_parts=(page_speed unit_asan unit_tsan server_asan server_tsan golden_all exactness tokenizers templates quantize fuzz_long)
 
 fuzz_seconds=12         # of each reader, in the short form
@@ -49,6 +49,17 @@ part_web() {
   ) 2>&1 | tee build/test-logs/.web || status=$?
   awk '/^[0-9]+ passed, [0-9]+ failed/ { passed += $1; failed += $3 } END { print passed + 0 " passed, " failed + 0 " failed" }' build/test-logs/.web
   return $status
+}
+
+# The libraries that programs use, and schemathesis, which makes requests from the server's own description.
+part_clients() {
+  local node python
+  program && node=$(scripts/fetch_node.sh) && python=$(scripts/clients_python.sh) || return
+  (
+    cd tests/e2e/clients
+    export PATH=$node:$PATH
+    [ node_modules/.package-lock.json -nt package.json ] || npm install --no-audit --no-fund --no-package-lock || exit
+  ) && python3 tests/e2e/clients/clients_test.py build/test/fathom "$model" "$node" "$python"
 }
 
 part_run() { program && python3 tests/e2e/run_test.py . test; }
