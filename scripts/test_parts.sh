@@ -2,7 +2,7 @@
 # repository, not run. A part is a function part_NAME whose output ends with "N passed, N failed"; a new test program is
 # named here once, and from then on its absence is a failure.
 
-parts=(text layers unit isa golden commands server clients chat page web run fuzz)
+parts=(text layers unit isa golden commands server keys clients chat page web run fuzz)
 long_parts=(page_speed unit_asan unit_tsan server_asan server_tsan golden_all exactness tokenizers templates quantize fuzz_long)
 
 fuzz_seconds=12         # of each reader, in the short form
@@ -23,6 +23,8 @@ part_commands() { program && python3 tests/e2e/commands_test.py build/test/fatho
 # The program as a whole, with the default model: its server over HTTP, its chat at a terminal, its page in
 # Chromium, ./run itself.
 part_server() { program && python3 tests/e2e/server_test.py build/test/fathom "$model"; }
+
+part_keys() { program && python3 tests/e2e/keys_test.py build/test/fathom "$model"; }
 
 part_chat() { program && python3 tests/e2e/chat_terminal_test.py build/test/fathom "$model"; }
 

@@ -34,14 +34,27 @@ Status serve(const ServeFlags& flags) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
 
+  auto prices = read_price_list(flags.config);
+  if (!prices) return std::unexpected(prices.error());
+  auto database = open_server_database();
+  if (!database) return std::unexpected(database.error());
   auto disk = disk_cache(flags);
   if (!disk) return std::unexpected(disk.error());
   auto model = open_model(flags, {.disk = std::move(*disk), .share_prefixes = flags.share_prefixes});
   if (!model) return std::unexpected(model.error());
   const int context = (*model)->context_length();
-  auto server = server::Server::start(
-      {.host = flags.host, .port = flags.port, .api_key = flags.api_key, .page = server::embedded_page()},
-      {std::shared_ptr<engine::LoadedModel>(std::move(*model))});
+  auto server = server::Server::start({.host = flags.host,
+                                       .port = flags.port,
+                                       .allowed_origins = flags.allowed_origins,
+                                       .api_key = flags.api_key,
+                                       .database = std::move(*database),
+                                        .prices = std::move(*prices),
+                                       .proxy = flags.proxy,
+                                       .tls_certificate = flags.tls_certificate,
+                                       .tls_key = flags.tls_key,
+                                       .open = flags.open,
+                                       .page = server::embedded_page()},
+                                      {std::shared_ptr<engine::LoadedModel>(std::move(*model))});
   if (!server) return std::unexpected(server.error());
   fmt::print("fathom serves {} at {} (context {}); Ctrl-C stops it\n", flags.model, (*server)->url(), context);
   std::fflush(stdout);

@@ -8,6 +8,8 @@
 
 #include "base/error.h"
 #include "engine/loaded_model.h"
+#include "server/server_database.h"
+#include "server/usage_ledger.h"
 
 namespace fathom::apps {
 
@@ -122,11 +124,36 @@ Status list(const ListFlags& flags);
 struct ServeFlags : ModelFlags {
   std::string host = "127.0.0.1";
   int port = 8000;
-  std::string api_key;
+  std::string config;  // fathom.toml; "": none
+  std::string api_key, proxy, tls_certificate, tls_key;
+  std::vector<std::string> allowed_origins;
+  bool open = false;
   std::string cache_folder;                           // empty: below the data folder
   std::uint64_t cache_disk = std::uint64_t{8} << 30;  // bytes; 0: nothing is kept on disk
   bool share_prefixes = false;
 };
 Status serve(const ServeFlags& flags);
+
+struct KeyFlags {
+  std::string name, scope = "api";
+  std::optional<std::int64_t> requests_per_minute, tokens_per_minute, concurrent;
+  std::optional<double> budget;  // of the currency
+};
+Status add_key(const KeyFlags& flags);
+Status list_keys();
+Status limit_key(const KeyFlags& flags);
+Status revoke_key(const KeyFlags& flags);
+
+struct UsageFlags {
+  std::string from, to, key;
+  bool json = false;
+};
+Status usage(const UsageFlags& flags);
+
+// The price list of a configuration file; "": nothing costs anything. Errors: what is wrong with the file, and its line.
+base::Result<server::PriceList> read_price_list(const std::string& path);
+
+// Keys and usage of this machine's servers.
+base::Result<std::shared_ptr<server::ServerDatabase>> open_server_database();
 
 }  // namespace fathom::apps

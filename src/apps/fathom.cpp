@@ -16,7 +16,9 @@ constexpr const char* kVersion = "fathom 0.1.0";
 constexpr const char* kModelHelp =
     "a catalogue name, a GGUF file, a Hugging Face directory, or hf:owner/repo[@revision][:file]";
 
-constexpr int kMostTokens = 1 << 30;  // more than any context
+constexpr std::int64_t kMostOfALimit = 1'000'000'000'000;
+constexpr double kLargestBudget = 1e9;  // in billionths it still fits 64 bits
+constexpr int kMostTokens = 1 << 30;    // more than any context
 
 // What the chosen command does, once the whole line is read.
 using Action = std::function<Status()>;
@@ -73,6 +75,8 @@ struct Flags {
   BenchFlags bench;
   QuantizeFlags quantize;
   ServeFlags serve;
+  KeyFlags keys;
+  UsageFlags usage;
   StoreFlags pull, remove;
   ListFlags list;
 };
@@ -248,15 +252,87 @@ void add_cache_flags(CLI::App& c, ServeFlags& f) {
              "let what one key's text left in the cache serve other keys that send the same text");
 }
 
+// "https://chat.example.com", with a port where there is one, and nothing after.
+CLI::Validator origin_validator(const std::string& start) {
+  return {[start](const std::string& text) {
+            const std::size_t host = text.find("://");
+            const bool good = text.starts_with(start) && host != std::string::npos && host + 3 < text.size() &&
+                              text.find_first_of("/?#@ ", host + 3) == std::string::npos;
+            return good ? std::string() : "expected an address such as https://chat.example.com, with nothing after";
+          },
+          ""};
+}
+
 void add_serve(CLI::App& app, ServeFlags& f, Action& action) {
   CLI::App& c =
       command(app, "serve", "serve the chat page and the API to this machine", "fathom serve model.gguf --port 8000");
   add_model_flags(c, f);
   c.add_option("--host", f.host, "address to listen on")->capture_default_str();
   c.add_option("--port", f.port, "port; 0 takes a free one")->check(CLI::Range(0, 65535))->capture_default_str();
-  c.add_option("--api-key", f.api_key, "the key that requests must carry")->envname("FATHOM_API_KEY");
+  c.add_option("--config", f.config, "configuration, TOML: [prices]")->type_name("FILE");
+  c.add_option("--api-key", f.api_key, "a key for whoever runs the server, besides those of `fathom keys`")
+      ->envname("FATHOM_API_KEY");
+  CLI::App& reach = *c.add_option_group("Beyond this machine");
+  CLI::Option* certificate =
+      reach.add_option("--tls-cert", f.tls_certificate, "certificate chain, PEM")->type_name("FILE");
+  reach.add_option("--tls-key", f.tls_key, "its private key, PEM")->type_name("FILE")->needs(certificate);
+  reach.add_option("--proxy", f.proxy, "address of a proxy that speaks TLS and passes requests on")
+      ->type_name("https://HOST")
+      ->check(origin_validator("https://"));
+  reach.add_option("--allow-origin", f.allowed_origins, "another site whose pages may call the API")
+      ->type_name("ORIGIN")
+      ->check(origin_validator("http"));
+  reach.add_flag("--open", f.open, "serve other machines without a key or encryption: for closed networks only");
   add_cache_flags(c, f);
   c.callback([&] { action = [&] { return serve(f); }; });
+}
+
+void add_key_limits(CLI::App& app, KeyFlags& f) {
+  app.add_option("--requests", f.requests_per_minute, "requests a minute at most; 0: as many as it likes")
+      ->check(CLI::Range(std::int64_t{0}, kMostOfALimit));
+  app.add_option("--tokens", f.tokens_per_minute, "tokens a minute at most, of prompts and answers; 0: no limit")
+      ->check(CLI::Range(std::int64_t{0}, kMostOfALimit));
+  app.add_option("--concurrent", f.concurrent, "answers at a time at most; 0: no limit")
+      ->check(CLI::Range(std::int64_t{0}, kMostOfALimit));
+  app.add_option("--budget", f.budget, "what it may cost in all, in the price list's currency; 0: no limit")
+      ->check(CLI::Range(0.0, kLargestBudget));
+}
+
+void add_keys(CLI::App& app, KeyFlags& f, Action& action) {
+  CLI::App& keys = command(app, "keys", "the keys by which programs use the API", "fathom keys add my-laptop");
+  keys.require_subcommand(1);
+  const auto named = [&](const char* word, const char* what, const char* example,
+                         Status (*run)(const KeyFlags&)) -> CLI::App& {
+    CLI::App& c = command(keys, word, what, example);
+    c.add_option("NAME", f.name, "what the key is called")->required();
+    c.callback([&f, &action, run] { action = [&f, run] { return run(f); }; });
+    return c;
+  };
+  CLI::App& add = named("add", "make a key; it is shown once", "fathom keys add my-laptop --concurrent 4", add_key);
+  add.add_option("--scope", f.scope, "api: what clients ask; admin: also metrics, loading and unloading")
+      ->check(CLI::IsMember({"api", "admin"}))
+      ->capture_default_str();
+  add_key_limits(add, f);
+  CLI::App& list = command(keys, "list", "list the keys and their limits", "fathom keys list");
+  list.callback([&action] { action = [] { return list_keys(); }; });
+  add_key_limits(named("limit", "change a key's limits", "fathom keys limit my-laptop --budget 20", limit_key), f);
+  named("revoke", "end a key; a running server refuses it from now on", "fathom keys revoke my-laptop", revoke_key);
+}
+
+void add_usage(CLI::App& app, UsageFlags& f, Action& action) {
+  CLI::App& c = command(app, "usage", "print what was used, by day, key and model", "fathom usage --from 2026-11-01");
+  const CLI::Validator day(
+      [](const std::string& text) {
+        const bool is_day = text.size() == 10 && text[4] == '-' && text[7] == '-' &&
+                            text.find_first_not_of("0123456789-") == std::string::npos;
+        return is_day ? std::string() : "expected a day such as 2026-11-24";
+      },
+      "DAY");
+  c.add_option("--from", f.from, "the first day, in UTC")->check(day);
+  c.add_option("--to", f.to, "the last day")->check(day);
+  c.add_option("--key", f.key, "of this key alone");
+  c.add_flag("--json", f.json, "print a JSON array");
+  c.callback([&] { action = [&] { return usage(f); }; });
 }
 
 int run(int argc, char** argv) {
@@ -268,6 +344,8 @@ int run(int argc, char** argv) {
   add_chat(app, flags.chat, action);
   add_generate(app, flags.generate, action);
   add_serve(app, flags.serve, action);
+  add_keys(app, flags.keys, action);
+  add_usage(app, flags.usage, action);
   add_store(app, flags, action);
   add_tokens(app, flags, action);
   add_scores(app, flags, action);

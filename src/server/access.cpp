@@ -1,11 +1,7 @@
 // The rules of access, each a comparison with what was configured; nothing is ever allowed by a pattern.
 #include "server/access.h"
 
-#include <openssl/crypto.h>
-#include <openssl/sha.h>
-
 #include <algorithm>
-#include <array>
 
 namespace fathom::server {
 
@@ -29,26 +25,6 @@ bool is_loopback_name(std::string_view name) {
 bool is_address(std::string_view name) {
   const bool v4 = !name.empty() && name.find_first_not_of("0123456789.") == std::string_view::npos;
   return v4 || (name.contains(':') && name.find_first_not_of("0123456789abcdef:.") == std::string_view::npos);
-}
-
-std::array<unsigned char, SHA256_DIGEST_LENGTH> digest(std::string_view text) {
-  std::array<unsigned char, SHA256_DIGEST_LENGTH> result{};
-  SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(), result.data());
-  return result;
-}
-
-// Digests are compared, so that neither the time nor the length tells anything about the key.
-bool same_secret(std::string_view a, std::string_view b) {
-  const auto left = digest(a), right = digest(b);
-  return CRYPTO_memcmp(left.data(), right.data(), left.size()) == 0;
-}
-
-std::string_view given_key(const Request& request) {
-  const std::string_view authorization = request.header("authorization");
-  constexpr std::string_view kScheme = "bearer ";
-  if (authorization.size() > kScheme.size() && equal_ignoring_case(authorization.substr(0, kScheme.size()), kScheme))
-    return authorization.substr(kScheme.size());
-  return request.header("x-api-key");
 }
 
 bool is_header_list(std::string_view text) {
@@ -96,16 +72,6 @@ std::optional<ApiError> Access::check_source(const Request& request) const {
                                          "allowed origins",
                                          origin.substr(0, 100)),
                   .code = "origin_not_allowed"};
-}
-
-std::optional<ApiError> Access::check_key(const Request& request) const {
-  if (rules_.api_key.empty()) return std::nullopt;
-  const std::string_view key = given_key(request);
-  if (!key.empty() && same_secret(key, rules_.api_key)) return std::nullopt;
-  return ApiError{.status = 401,
-                  .message = key.empty() ? "no API key: send it as \"Authorization: Bearer KEY\""
-                                         : "the API key is not one of this server's",
-                  .code = "invalid_api_key"};
 }
 
 std::vector<Header> Access::cors_headers(const Request& request) const {

@@ -1,4 +1,5 @@
-// Who may ask: the Host a request names (against DNS rebinding), the Origin it comes from, and the key it carries.
+// Where a request comes from: the Host it names (against DNS rebinding) and the Origin of the page that sent it. Keys
+// are for metering.
 #pragma once
 
 #include <optional>
@@ -13,7 +14,7 @@ struct AccessRules {
   std::string bound_host;                    // what the server listens on
   std::vector<std::string> allowed_hosts;    // further names it is reached by, without port
   std::vector<std::string> allowed_origins;  // other sites whose pages may call, as "https://chat.example.com"
-  std::string api_key;                       // "": none needed
+  std::string api_key;                       // of the command line, "": none; what it opens is Metering's to say
 };
 
 class Access {
@@ -22,7 +23,6 @@ class Access {
 
   // Host and Origin; holds for every request.
   std::optional<ApiError> check_source(const Request& request) const;
-  std::optional<ApiError> check_key(const Request& request) const;
 
   // The headers by which a browser lets a page of an allowed origin read the response; none for any other.
   std::vector<Header> cors_headers(const Request& request) const;

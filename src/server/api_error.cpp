@@ -7,6 +7,8 @@ namespace {
 
 const char* error_type(int status) {
   switch (status) {
+    case 402:
+      return "insufficient_quota";
     case 401:
       return "authentication_error";
     case 429:
@@ -35,7 +37,8 @@ files::Json error_body(const ApiError& error) {
 Response error_response(const ApiError& error) {
   Response response = json_response(error.status, error_body(error));
   if (error.status == 401) response.headers.push_back({"WWW-Authenticate", "Bearer"});
-  if (error.status == 429 || error.status == 503) response.headers.push_back({"Retry-After", "1"});
+  if (error.status == 429 || error.status == 503)
+    response.headers.push_back({"Retry-After", std::to_string(std::max(1, error.retry_after))});
   return response;
 }
 

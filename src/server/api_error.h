@@ -13,6 +13,7 @@ struct ApiError {
   std::string message;
   std::string param;  // the field that is wrong; "" is written as null
   std::string code;
+  int retry_after = 0;  // seconds; 0: not said
 };
 
 template <class T>

@@ -37,7 +37,7 @@ ApiResult<ChatRun> start_chat(const RouteContext& context, const files::Json& bo
   if (!prompt) return std::unexpected(prompt.error());
   RunGroup::Plan plan = answer_plan(prompt->request);
   plan.answer.prompt = std::move(prompt->rendered);
-  auto runs = RunGroup::start(*prompt->model, std::move(plan));
+  auto runs = RunGroup::start(context, *prompt->model, std::move(plan));
   if (!runs) return std::unexpected(runs.error());
   return ChatRun{.model = prompt->model, .request = std::move(prompt->request), .runs = std::move(*runs)};
 }

@@ -308,7 +308,7 @@ class CompletionResponse final : public ResponseWriter, CompletionState {
   std::vector<Choice> choices_;
 };
 
-ApiResult<RunGroup> start_runs(engine::LoadedModel& model, CompletionRequest& request) {
+ApiResult<RunGroup> start_runs(const RouteContext& context, engine::LoadedModel& model, CompletionRequest& request) {
   std::optional<RunGroup> group;
   for (TextPrompt& prompt : request.prompts) {
     RunGroup::Plan plan = answer_plan(request.options);
@@ -319,7 +319,7 @@ ApiResult<RunGroup> start_runs(engine::LoadedModel& model, CompletionRequest& re
     if (group) {
       if (auto error = group->add(std::move(plan))) return std::unexpected(std::move(*error));
     } else {
-      auto started = RunGroup::start(model, std::move(plan));
+      auto started = RunGroup::start(context, model, std::move(plan));
       if (!started) return started;
       group.emplace(std::move(*started));
     }
@@ -334,7 +334,7 @@ ApiResult<ChatRun> start_completion(const RouteContext& context, Json body) {
   if (!model) return std::unexpected(model.error());
   auto request = read_completion(std::move(body), **model);
   if (!request) return std::unexpected(request.error());
-  auto runs = start_runs(**model, *request);
+  auto runs = start_runs(context, **model, *request);
   if (!runs) return std::unexpected(runs.error());
   return ChatRun{.model = *model, .request = std::move(request->options), .runs = std::move(*runs)};
 }
@@ -351,7 +351,7 @@ Reply completions(const RouteContext& context, const Request& http) {
   engine::LoadedModel& model = **chosen;
   auto request = read_completion(std::move(*body), model);
   if (!request) return error_response(request.error());
-  auto runs = start_runs(model, *request);
+  auto runs = start_runs(context, model, *request);
   if (!runs) return error_response(runs.error());
 
   CompletionHead head{.id = new_id("cmpl-"),

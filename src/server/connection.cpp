@@ -13,12 +13,13 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <chrono>
 #include <ctime>
+
+#include "server/wire.h"
 
 namespace fathom::server {
 
@@ -101,7 +102,7 @@ ApiError too_large(std::size_t limit) {
 class LiveConnection final : public Connection, public std::enable_shared_from_this<LiveConnection> {
  public:
   LiveConnection(asio::ip::tcp::socket socket, ConnectionContext& context)
-      : stream_(std::move(socket)), timer_(stream_.get_executor()), context_(context) {}
+      : stream_(std::move(socket), context.tls), timer_(stream_.get_executor()), context_(context) {}
 
   void finish() override;
   void drop() override;
@@ -128,7 +129,7 @@ class LiveConnection final : public Connection, public std::enable_shared_from_t
   void signal();
   std::function<void()> waker();
 
-  beast::tcp_stream stream_;
+  Wire stream_;
   beast::flat_buffer buffer_;
   asio::steady_timer timer_;  // expires when nothing was signalled
   ConnectionContext& context_;
@@ -157,7 +158,8 @@ void LiveConnection::drop() {
 }
 
 asio::awaitable<void> LiveConnection::run() {
-  bool open = true;
+  stream_.expires_after(context_.options.header_limit);
+  bool open = co_await stream_.open();
   while (open && !finishing_ && !gone_) {
     Incoming incoming;
     open = co_await read_request(incoming);
@@ -167,8 +169,8 @@ asio::awaitable<void> LiveConnection::run() {
     if (open && incoming.has_body_left) co_await linger();
     open = open && incoming.keep_alive && !incoming.has_body_left;
   }
-  error_code ignored;
-  stream_.socket().shutdown(asio::ip::tcp::socket::shutdown_both, ignored);
+  stream_.expires_after(kLingerLimit);
+  if (!gone_) co_await stream_.end_sending();
   stream_.close();
 }
 
@@ -397,8 +399,8 @@ asio::awaitable<bool> LiveConnection::write(std::string_view text) {
 // Closing over unread bytes resets the connection and may take the last response with it, so they are read away first.
 asio::awaitable<void> LiveConnection::linger() {
   error_code error;
-  stream_.socket().shutdown(asio::ip::tcp::socket::shutdown_send, error);
   stream_.expires_after(kLingerLimit);
+  co_await stream_.end_sending();
   std::array<char, kReadBytes> scratch;
   for (std::size_t total = 0; !error && total < kLingerBytes;)
     total += co_await stream_.async_read_some(asio::buffer(scratch), asio::redirect_error(asio::use_awaitable, error));

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl/context.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <functional>
 #include <memory>
@@ -17,7 +18,8 @@ struct ConnectionContext {
   const ServerOptions& options;
   const Router& router;
   boost::asio::thread_pool& work;  // where requests are read and prompts rendered, so that no socket waits for it
-  std::atomic<int> streams = 0;    // answers being sent
+  boost::asio::ssl::context* tls = nullptr;  // for connections under TLS
+  std::atomic<int> streams = 0;              // answers being sent
 };
 
 class Connection {

@@ -7,6 +7,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
+#include <boost/asio/ssl/context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -16,6 +17,7 @@
 #include <unordered_map>
 
 #include "server/connection.h"
+#include "server/exposure.h"
 #include "server/server.h"
 
 namespace fathom::server {
@@ -32,14 +34,24 @@ RouteContext route_context(const ServerOptions& options, std::vector<std::shared
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   return {
       .shelf = {.models = std::move(models), .created = std::chrono::duration_cast<std::chrono::seconds>(now).count()},
-      .version = options.version};
+      .version = options.version,
+      .metering = std::make_shared<Metering>(options.api_key, options.database, options.prices),
+      .caller = {}};
 }
 
 AccessRules access_rules(const ServerOptions& options) {
-  return {.bound_host = options.host,
-          .allowed_hosts = options.allowed_hosts,
-          .allowed_origins = options.allowed_origins,
-          .api_key = options.api_key};
+  AccessRules rules{.bound_host = options.host,
+                    .allowed_hosts = options.allowed_hosts,
+                    .allowed_origins = options.allowed_origins,
+                    .api_key = options.api_key};
+  if (!options.proxy.empty()) {
+    // Who comes through the proxy names it as the host, and pages from there are the server's own.
+    const std::size_t start = options.proxy.find("://") + 3;
+    const std::string host = options.proxy.substr(start);
+    rules.allowed_hosts.push_back(host.substr(0, host.rfind(':')));
+    rules.allowed_origins.push_back(options.proxy);
+  }
+  return rules;
 }
 
 // As it stands in a URL.
@@ -54,9 +66,10 @@ struct Server::Impl {
       : options(std::move(given)),
         router(route_context(options, std::move(models)), access_rules(options), options.page),
         work(static_cast<std::size_t>(std::max(options.threads, 1))),
-        context{options, router, work},
+        context{options, router, work, nullptr},
         acceptor(asio::make_strand(io)) {}
 
+  base::Result<void> read_certificate();
   base::Result<void> listen();
   void start_threads();
   asio::awaitable<void> accept();
@@ -70,6 +83,7 @@ struct Server::Impl {
   Router router;
   asio::thread_pool work;
   ConnectionContext context;
+  std::optional<asio::ssl::context> tls;
   asio::io_context io;
   tcp::acceptor acceptor;
   int port = 0;
@@ -83,6 +97,23 @@ struct Server::Impl {
 
   std::vector<std::jthread> threads;
 };
+
+base::Result<void> Server::Impl::read_certificate() {
+  if (options.tls_certificate.empty() && options.tls_key.empty()) return {};
+  if (options.tls_certificate.empty() || options.tls_key.empty())
+    return base::fail("TLS needs both files: --tls-cert and --tls-key");
+  tls.emplace(asio::ssl::context::tls_server);
+  SSL_CTX_set_min_proto_version(tls->native_handle(), TLS1_2_VERSION);
+  error_code error;
+  tls->use_certificate_chain_file(options.tls_certificate, error);
+  if (error) return base::fail("--tls-cert {}: no PEM certificate: {}", options.tls_certificate, error.message());
+  tls->use_private_key_file(options.tls_key, asio::ssl::context::pem, error);
+  if (error) return base::fail("--tls-key {}: no PEM key: {}", options.tls_key, error.message());
+  if (SSL_CTX_check_private_key(tls->native_handle()) != 1)
+    return base::fail("--tls-key {} is not the key of {}", options.tls_key, options.tls_certificate);
+  context.tls = &*tls;
+  return {};
+}
 
 base::Result<void> Server::Impl::listen() {
   error_code error;
@@ -193,7 +224,16 @@ void Server::Impl::stop() {
 base::Result<std::unique_ptr<Server>> Server::start(ServerOptions options,
                                                     std::vector<std::shared_ptr<engine::LoadedModel>> models) {
   if (models.empty()) return base::fail("the server needs at least one model");
+  const bool asks = Metering(options.api_key, options.database, options.prices).asks_for_key();
+  if (auto allowed = check_exposure({.host = options.host,
+                                     .asks_for_key = asks,
+                                     .encrypts = !options.tls_certificate.empty(),
+                                     .has_proxy = !options.proxy.empty(),
+                                     .open = options.open});
+      !allowed)
+    return std::unexpected(allowed.error());
   auto impl = std::make_unique<Impl>(std::move(options), std::move(models));
+  if (const auto ready = impl->read_certificate(); !ready) return std::unexpected(ready.error());
   if (const auto listening = impl->listen(); !listening) return std::unexpected(listening.error());
   impl->start_threads();
   return std::unique_ptr<Server>(new Server(std::move(impl)));
@@ -213,7 +253,8 @@ std::string Server::url() const {
   // Everywhere is no address to open in a browser; this machine's own is.
   const std::string& host = impl_->options.host;
   const bool everywhere = host == "0.0.0.0" || host == "::";
-  return fmt::format("http://{}:{}", everywhere ? "127.0.0.1" : bracketed(host), impl_->port);
+  return fmt::format("{}://{}:{}", impl_->tls ? "https" : "http", everywhere ? "127.0.0.1" : bracketed(host),
+                     impl_->port);
 }
 
 void Server::stop() {

@@ -60,9 +60,22 @@ Reply one_model(const RouteContext& context, const Request& request) {
   return json_response(200, model_json(context.shelf, *model));
 }
 
-// Nothing is metered, so there is no amount to name, and always enough of it.
-Reply balance(const RouteContext&, const Request&) {
-  return json_response(200, {{"is_available", true}, {"balance_infos", Json::array()}});
+// What a key has left of its budget. One without is not bounded: there is no amount to name, and always enough of it.
+Reply balance(const RouteContext& context, const Request&) {
+  const std::optional<Key>& key = context.caller.key;
+  if (!key || key->limits.budget == 0)
+    return json_response(200, {{"is_available", true}, {"balance_infos", Json::array()}});
+  UsageLedger& ledger = *context.metering->ledger();
+  const auto spent = ledger.spent(key->id);
+  if (!spent)
+    return error_response({.status = 503, .message = "the server cannot read its ledger now", .code = "unavailable"});
+  const std::int64_t left = std::max<std::int64_t>(0, key->limits.budget - *spent);
+  const std::string amount = money_text(left);
+  return json_response(200, {{"is_available", left > 0},
+                             {"balance_infos", Json::array({{{"currency", ledger.prices().currency},
+                                                             {"total_balance", amount},
+                                                             {"granted_balance", "0.00"},
+                                                             {"topped_up_balance", amount}}})}});
 }
 
 Reply no_embeddings(const RouteContext&, const Request& request) {

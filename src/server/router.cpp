@@ -104,7 +104,9 @@ Response no_such_route(const Request& request) {
 }  // namespace
 
 Router::Router(RouteContext context, AccessRules rules, std::span<const PageFile> page)
-    : context_(std::move(context)), access_(std::move(rules)), page_(page) {}
+    : context_(std::move(context)), access_(rules), page_(page) {
+  if (!context_.metering) context_.metering = std::make_shared<Metering>(rules.api_key, nullptr, PriceList{});
+}
 
 Response Router::error(const Request& request, const ApiError& error) const {
   const Route* route = find_route(request);
@@ -117,7 +119,7 @@ std::optional<Response> Router::refuse(const Request& head) const {
   const Route* route = find_route(head);
   const bool page = route_method(head) == "GET" && find_page_file(page_, head.path()) != nullptr;
   if (!page && (route == nullptr || !route->open)) {
-    if (const auto refusal = access_.check_key(head)) return error(head, *refusal);
+    if (const auto caller = context_.metering->identify(head); !caller) return error(head, caller.error());
   }
   if (!page && route == nullptr) return no_such_route(head);
   return std::nullopt;
@@ -140,7 +142,15 @@ Reply Router::dispatch(const Request& request) const {
                                    ? std::vector<Header>{{"Allow", methods.empty() ? "GET, HEAD, OPTIONS" : methods}}
                                    : access_.preflight_headers(request)};
   }
-  if (const Route* route = find_route(request)) return route->answer(context_, request);
+  if (const Route* route = find_route(request)) {
+    RouteContext context = context_;
+    if (!route->open) {
+      auto caller = context_.metering->identify(request);
+      if (!caller) return error(request, caller.error());  // revoked since the head was read
+      context.caller = std::move(*caller);
+    }
+    return route->answer(context, request);
+  }
   if (const PageFile* file = find_page_file(page_, request.path())) return page_response(*file, request);
   return no_such_route(request);
 }

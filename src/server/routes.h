@@ -7,6 +7,7 @@
 
 #include "engine/loaded_model.h"
 #include "server/api_error.h"
+#include "server/metering.h"
 
 namespace fathom::server {
 
@@ -22,6 +23,8 @@ struct ModelShelf {
 struct RouteContext {
   ModelShelf shelf;
   std::string version;
+  std::shared_ptr<Metering> metering;
+  Caller caller;  // of the request at hand
 };
 
 Reply chat_completions(const RouteContext& context, const Request& request);

@@ -65,15 +65,23 @@ struct RunGroup::Inbox {
   }
 };
 
-ApiResult<RunGroup> RunGroup::start(engine::LoadedModel& model, Plan plan) {
-  RunGroup group(model, std::make_shared<Inbox>());
+RunGroup::RunGroup(const RouteContext& context, engine::LoadedModel& model, std::shared_ptr<Inbox> inbox)
+    : metering_(context.metering.get()), caller_(context.caller), model_(&model), inbox_(std::move(inbox)) {}
+
+ApiResult<RunGroup> RunGroup::start(const RouteContext& context, engine::LoadedModel& model, Plan plan) {
+  RunGroup group(context, model, std::make_shared<Inbox>());
   if (auto error = group.add(std::move(plan))) return std::unexpected(std::move(*error));
   return group;
 }
 
 std::optional<ApiError> RunGroup::add(Plan plan) {
   const auto first = static_cast<int>(runs_.size());
+  auto booking = metering_->book(caller_, plan.choices);
+  if (!booking) return booking.error();
+  bookings_.push_back(std::move(*booking));
+  plan.answer.owner = caller_.owner();
   for (int i = 0; i < plan.choices; ++i) {
+    shares_.push_back({.opens_request = shares_.empty(), .opens_prompt = i == 0});
     engine::AnswerRequest answer = plan.answer;
     if (plan.seeded) answer.sampling.seed += static_cast<std::uint64_t>(i);
     const auto sink = [inbox = inbox_, choice = first + i](const engine::AnswerDelta& delta) {
@@ -90,6 +98,22 @@ RunGroup::~RunGroup() {
   if (!inbox_) return;  // moved from
   set_wake({});
   for (const engine::RunId run : runs_) model_->engine().cancel(run);
+  take();
+  // What was cut off is paid as far as it came.
+  for (Share& share : shares_)
+    if (!share.paid && share.used.output_tokens > 0) bookings_.front().pay(model_->name(), share.used);
+}
+
+void RunGroup::note_use(Share& share, const engine::AnswerDelta& delta) {
+  const engine::RunStatistics& s = delta.statistics;
+  share.used = {.requests = share.opens_request ? 1 : 0,
+                .cache_hit_tokens = share.opens_prompt ? s.cached_tokens : 0,
+                .cache_miss_tokens = share.opens_prompt ? s.prompt_tokens - s.cached_tokens : 0,
+                .output_tokens = s.generated_tokens,
+                .reasoning_tokens = delta.reasoning_tokens,
+                .seconds = s.prefill_seconds + s.decode_seconds};
+  if (delta.finish == engine::FinishReason::kNone || std::exchange(share.paid, true)) return;
+  bookings_.front().pay(model_->name(), share.used);
 }
 
 void RunGroup::set_wake(std::function<void()> wake) {
@@ -99,9 +123,14 @@ void RunGroup::set_wake(std::function<void()> wake) {
 }
 
 std::vector<ChoiceDelta> RunGroup::take() {
-  const std::lock_guard lock(inbox_->mutex);
-  inbox_->bytes = 0;
-  return std::exchange(inbox_->waiting, {});
+  std::vector<ChoiceDelta> arrived;
+  {
+    const std::lock_guard lock(inbox_->mutex);
+    inbox_->bytes = 0;
+    arrived = std::exchange(inbox_->waiting, {});
+  }
+  for (const ChoiceDelta& a : arrived) note_use(shares_[static_cast<std::size_t>(a.choice)], a.delta);
+  return arrived;
 }
 
 }  // namespace fathom::server

@@ -8,7 +8,8 @@
 #include <vector>
 
 #include "engine/answer.h"
-#include "server/api_error.h"
+#include "server/metering.h"
+#include "server/routes.h"
 
 namespace fathom::server {
 
@@ -25,9 +26,10 @@ class RunGroup {
     bool seeded = false;                         // choice i draws from seed + i; otherwise the engine seeds each
     std::string_view prompt_field = "messages";  // where the prompt stands in the request, for what is refused
   };
-  // Errors: a prompt beyond the context (400, with the numbers); an engine that takes no more (503). `model` must
-  // outlive the group.
-  static ApiResult<RunGroup> start(engine::LoadedModel& model, Plan plan);
+  // The runs are the caller's, and what they use is the caller's to pay. Errors: a key over its budget (402) or its
+  // rate (429); a prompt beyond the context (400, with the numbers); an engine that takes no more (503). `model` and
+  // the context's metering must outlive the group.
+  static ApiResult<RunGroup> start(const RouteContext& context, engine::LoadedModel& model, Plan plan);
   // The same for a further prompt, whose choices are numbered on. With an error the group is of no more use.
   std::optional<ApiError> add(Plan plan);
 
@@ -40,8 +42,18 @@ class RunGroup {
 
  private:
   struct Inbox;
-  RunGroup(engine::LoadedModel& model, std::shared_ptr<Inbox> inbox) : model_(&model), inbox_(std::move(inbox)) {}
+  struct Share {  // of one choice in what the request uses
+    UsageCounts used;
+    bool opens_request = false, opens_prompt = false;  // a prompt counts once, whatever its choices
+    bool paid = false;
+  };
+  RunGroup(const RouteContext& context, engine::LoadedModel& model, std::shared_ptr<Inbox> inbox);
+  void note_use(Share& share, const engine::AnswerDelta& delta);
 
+  Metering* metering_;
+  Caller caller_;
+  std::vector<Booking> bookings_;
+  std::vector<Share> shares_;  // by choice
   engine::LoadedModel* model_;
   std::shared_ptr<Inbox> inbox_;  // shared with the sinks, which may be called once more after a cancel
   std::vector<engine::RunId> runs_;

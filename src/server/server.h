@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "engine/loaded_model.h"
 #include "server/page_file.h"
+#include "server/usage_ledger.h"
 
 namespace fathom::server {
 
@@ -19,7 +20,12 @@ struct ServerOptions {
   int port = 8080;                           // 0: any free one
   std::vector<std::string> allowed_hosts;    // further names that it is reached by, without port
   std::vector<std::string> allowed_origins;  // other sites whose pages may call it, as "https://chat.example.com"
-  std::string api_key;                       // "": none needed
+  std::string api_key;                       // for whoever runs it; "": none
+  std::shared_ptr<ServerDatabase> database;  // keys and usage; nullptr: neither
+  PriceList prices;
+  std::string proxy;  // "https://chat.example.com": where a proxy that encrypts passes requests on from; "": none
+  std::string tls_certificate, tls_key;  // PEM files; "": no TLS
+  bool open = false;                     // serve other machines without key or encryption
   std::string version = "0.1.0";
   std::span<const PageFile> page;  // embedded_page(); empty: the interface without the page
   int threads = 2;                 // for sockets; as many again for reading requests and rendering prompts

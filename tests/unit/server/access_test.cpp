@@ -49,20 +49,6 @@ TEST(Access, AnOriginIsTheServersOwnOrConfigured) {
     EXPECT_FALSE(allowed(origin)) << origin;
 }
 
-TEST(Access, TheKeyComesAsBearerOrAsItsOwnHeader) {
-  const Access access({.api_key = "sk-right"});
-  EXPECT_FALSE(access.check_key(with({{"Authorization", "Bearer sk-right"}})));
-  EXPECT_FALSE(access.check_key(with({{"authorization", "bearer sk-right"}})));
-  EXPECT_FALSE(access.check_key(with({{"X-Api-Key", "sk-right"}})));
-  for (const char* wrong : {"Bearer sk-wrong", "Bearer sk-right ", "Bearer ", "Bearer", "sk-right", "Basic sk-right"}) {
-    const auto error = access.check_key(with({{"Authorization", wrong}}));
-    ASSERT_TRUE(error) << wrong;
-    EXPECT_EQ(error->status, 401);
-  }
-  EXPECT_TRUE(access.check_key(with({})));
-  EXPECT_FALSE(Access(AccessRules{}).check_key(with({})));
-}
-
 std::string value_of(const std::vector<Header>& headers, std::string_view name) {
   for (const Header& header : headers) {
     if (header.name == name) return header.value;
