@@ -40,6 +40,9 @@ void show_bar(const PullProgress& p) {
   const int full = static_cast<int>(share * kBar);
   std::string line;
   switch (p.phase) {
+    case PullProgress::Phase::kConnecting:
+      line = fmt::format("connecting to {} ...", p.file);
+      break;
     case PullProgress::Phase::kWaiting:
       line = "waiting for another program that pulls this model";
       break;
@@ -114,7 +117,10 @@ Status pull(const StoreFlags& flags) {
   auto path = store->pull(flags.model, {.access = *access,
                                         .progress = [&](const PullProgress& p) { terminal ? show_bar(p) : lines(p); },
                                         .stop = interrupt.token()});
-  if (!path) return std::unexpected(path.error());
+  if (!path) {
+    if (terminal) fmt::print(stderr, "\r\033[K");  // the message takes the bar's place
+    return std::unexpected(path.error());
+  }
   fmt::print("{}\n", *path);
   return {};
 }

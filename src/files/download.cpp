@@ -79,7 +79,7 @@ class Meter {
   };
   const Download& request_;
   const std::uint64_t total_;
-  PullProgress::Phase phase_ = PullProgress::Phase::kWaiting;
+  PullProgress::Phase phase_ = PullProgress::Phase::kChecking;
   std::string_view file_;
   std::uint64_t finished_ = 0, current_ = 0;
   std::deque<Sample> samples_;
@@ -331,7 +331,10 @@ Result<FolderLock> wait_for_lock(const Download& request, Meter& meter) {
   for (bool first = true;; first = false) {
     auto lock = FolderLock::try_lock(request.folder);
     if (!lock) return std::unexpected(lock.error());
-    if (*lock) return std::move(**lock);
+    if (*lock) {
+      if (!first) meter.phase(PullProgress::Phase::kChecking, "");
+      return std::move(**lock);
+    }
     if (first) meter.phase(PullProgress::Phase::kWaiting, "");
     std::mutex mutex;
     std::unique_lock hold(mutex);
@@ -406,7 +409,7 @@ Result<void> download(const Download& request) {
     total += file.bytes();
   }
   std::error_code problem;
-  fs::create_directories(request.folder, problem);
+  const bool made = fs::create_directories(request.folder, problem);
   if (problem) return fail("{}: cannot create it: {}", request.folder, problem.message());
 
   Meter meter(request, total);
@@ -426,7 +429,10 @@ Result<void> download(const Download& request) {
     missing.push_back(&file);
     bytes += bytes_missing(request, file);
   }
-  if (auto room = check_room(request, bytes); !room) return room;
+  if (auto room = check_room(request, bytes); !room) {
+    if (made) fs::remove_all(request.folder, problem);  // holds only the record and the lock
+    return room;
+  }
   for (const auto* file : missing) {
     if (auto done = bring(request, *file, meter); !done) return done;
     meter.file_done(file->bytes());

@@ -15,9 +15,9 @@
 namespace fathom::files {
 
 struct PullProgress {
-  enum class Phase { kWaiting, kChecking, kFetching, kDone };
-  Phase phase = Phase::kFetching;  // waiting: for another program that pulls the same model
-  std::string_view file;
+  enum class Phase { kConnecting, kWaiting, kChecking, kFetching, kDone };
+  Phase phase = Phase::kFetching;     // waiting: for another program that pulls the same model
+  std::string_view file;              // while connecting: the hub's address
   std::uint64_t done = 0, total = 0;  // bytes of all files
   double bytes_per_second = 0;        // over the last seconds; 0 while unknown
   double seconds_left = 0;            // 0 while unknown

@@ -161,9 +161,11 @@ class PartReader {
     const auto keys = in_.read<std::uint64_t>("the number of keys");
     if (!keys) return std::unexpected(keys.error());
     // The least a tensor takes: name length, n_dims, type, offset. The least a key takes: name length, type, one byte.
-    if (*tensors > kMostTensors || *tensors > in_.left() / 24)
-      return fail("says it holds {} tensors, too many", *tensors);
-    if (*keys > kMostKeys || *keys > in_.left() / 13) return fail("says it holds {} keys, too many", *keys);
+    if (*tensors > kMostTensors) return fail("says it holds {} tensors, too many", *tensors);
+    if (*keys > kMostKeys) return fail("says it holds {} keys, too many", *keys);
+    if (*tensors > in_.left() / 24 || *keys > in_.left() / 13) {
+      return in_.cut_off(fmt::format("the list of its {} keys and {} tensors", *keys, *tensors));
+    }
     return Counts{*tensors, *keys};
   }
 

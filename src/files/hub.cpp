@@ -226,9 +226,12 @@ Result<HubListing> list_files(const HubAccess& access, const HubName& name, std:
       return std::unexpected(refusal(access, name, document->head));
     }
     if (!document && !document.error().retry) return fail("{}", document.error().message);
-    if (!retry.wait(document ? document->head.retry_after_seconds : 0, stop)) {
-      return document ? std::unexpected(refusal(access, name, document->head)) : fail("{}", document.error().message);
-    }
+    if (retry.wait(document ? document->head.retry_after_seconds : 0, stop)) continue;
+    if (stop.stop_requested()) return fail("stopped");
+    if (document) return std::unexpected(refusal(access, name, document->head));
+    return fail(
+        "{}: the hub cannot be reached: set HTTPS_PROXY if this machine needs a proxy, or HF_ENDPOINT to a mirror",
+        document.error().message);
   }
 }
 
@@ -273,6 +276,11 @@ std::string quant_of(std::string_view file_name) {
     }
   }
   return {};
+}
+
+std::string spelled_choice(std::string_view choice) {
+  const std::string quant = upper(choice);
+  return quant_of("-" + quant) == quant ? quant : std::string(choice);
 }
 
 Result<std::vector<HubFile>> choose_files(const HubListing& listing, const HubName& name) {

@@ -54,6 +54,9 @@ base::Result<std::vector<HubFile>> choose_files(const HubListing& listing, const
 // "Q4_K_M" of "DeepSeek-V3-Q4_K_M-00001-of-00009.gguf", "UD-Q2_K_XL" of "...-UD-Q2_K_XL.gguf"; upper case, or empty.
 std::string quant_of(std::string_view file_name);
 
+// A choice in one spelling: a quant in upper case ("q8_0"), the path of a file as it is.
+std::string spelled_choice(std::string_view choice);
+
 std::string file_url(const HubAccess& access, const HubName& name, const std::string& commit, std::string_view path);
 
 }  // namespace fathom::files

@@ -206,8 +206,8 @@ std::vector<LocalModel> list_with_others(const Places& places) {
   if (!places.ollama.empty()) {
     for (const auto& model : entries(fs::path(places.ollama) / "manifests" / "registry.ollama.ai" / "library"))
       for (const auto& tag : entries(model)) {
-        const auto path = ollama_blob(places, tag);
-        if (path) add(models, *path, path, "Ollama " + model.filename().string() + ":" + tag.filename().string());
+        const std::string name = model.filename().string() + ":" + tag.filename().string();
+        add(models, std::string(kOllamaPrefix) + name, ollama_blob(places, tag), "Ollama");
       }
   }
   return models;

@@ -23,7 +23,8 @@ std::optional<std::string> find_with_others(const Places& places, const HubName&
 // One file of the hub, for `download`: where it may lie. What is there must be checked.
 std::string find_file_with_others(const Places& places, const HubName& name, const HubFile& file);
 
-// The GGUF file of Ollama's `model:tag`.
+// The GGUF file of Ollama's `model:tag`. As MODEL it is written with the prefix.
+constexpr std::string_view kOllamaPrefix = "ollama:";
 std::optional<std::string> find_with_ollama(const Places& places, std::string_view model);
 
 struct LocalModel {

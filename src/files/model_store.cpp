@@ -37,6 +37,21 @@ std::optional<std::string> open_folder(const std::string& folder) {
   return model_in_folder(folder, {});
 }
 
+constexpr const char* kScriptAdvice = "`./run` (or scripts/fetch_default_model.sh) fetches it";
+
+// What is open to MODEL as a path. A folder that holds a GGUF file and no model of its own is most likely a slip.
+Result<std::string> openable(const std::string& path) {
+  std::error_code problem;
+  const auto has = [&](const char* name) { return fs::exists(fs::path(path) / name, problem); };
+  if (!fs::is_directory(path, problem) || has("config.json") || has("tokenizer.json")) return path;
+  for (auto at = fs::directory_iterator(path, problem); !problem && at != fs::directory_iterator();
+       at.increment(problem)) {
+    const std::string name = at->path().filename().string();
+    if (name.ends_with(".gguf")) return fail("{}: holds {}: name that file", path, in_quotes(name));
+  }
+  return path;
+}
+
 bool begun(const std::string& folder) {
   std::error_code problem;
   return fs::is_directory(folder, problem);
@@ -54,12 +69,13 @@ Result<ModelStore::Named> ModelStore::find_name(const std::string& model) const 
   if (model.starts_with("hf:")) {
     auto hub = parse_hub_name(model);
     if (!hub) return std::unexpected(hub.error());
+    hub->choice = spelled_choice(hub->choice);
     const std::string folder = hub_folder(*hub);
     return Named{.name = hub->text(), .folder = folder, .hub = std::move(*hub)};
   }
   const auto colon = model.find(':');
   const std::string word = model.substr(0, colon);
-  std::string choice = colon == model.npos ? std::string() : model.substr(colon + 1);
+  std::string choice = colon == model.npos ? std::string() : spelled_choice(model.substr(colon + 1));
   if (const auto* entry = find_in_catalog(word)) {
     if (choice == entry->quant) choice.clear();
     auto hub = entry->hub_name(choice);
@@ -76,6 +92,10 @@ Result<ModelStore::Named> ModelStore::find_name(const std::string& model) const 
 
 std::optional<std::string> ModelStore::find_here(const Named& named) const {
   if (auto path = open_folder(places_.models() + "/" + named.folder)) return path;
+  return find_outside(named);
+}
+
+std::optional<std::string> ModelStore::find_outside(const Named& named) const {
   if (!named.hub) return std::nullopt;
   if (auto path = find_with_others(places_, *named.hub)) return path;
   if (named.entry != nullptr && named.choice.empty() && !named.entry->ollama.empty()) {
@@ -86,21 +106,26 @@ std::optional<std::string> ModelStore::find_here(const Named& named) const {
 
 Result<std::string> ModelStore::resolve(const std::string& model) const {
   std::error_code problem;
-  const bool is_path = !model.starts_with("hf:") && looks_like_path(model);
-  if (is_path && fs::exists(model, problem)) return model;
+  const bool is_path = !model.starts_with("hf:") && !model.starts_with(kOllamaPrefix) && looks_like_path(model);
+  if (is_path && fs::exists(model, problem)) return openable(model);
   if (is_path) {
     const auto hub = parse_hub_name(model);
     const bool could_be_hub = hub && model.find('/') != model.npos && !model.ends_with(".gguf");
     return fail("{}: there is no such file or folder{}", model,
                 could_be_hub ? fmt::format("; for the hub's write hf:{}", model) : std::string());
   }
+  if (model.starts_with(kOllamaPrefix)) {
+    if (auto path = find_with_ollama(places_, std::string_view(model).substr(kOllamaPrefix.size()))) return *path;
+    return fail("{}: Ollama holds no such model here; `fathom list` names those that it does", in_quotes(model));
+  }
   const auto named = find_name(model);
-  if (!named && !model.starts_with("hf:") && fs::exists(model, problem)) return model;
+  if (!named && !model.starts_with("hf:") && fs::exists(model, problem)) return openable(model);
   if (!named) return std::unexpected(named.error());
   if (auto path = find_here(*named)) return *path;
+  if (named->from_script()) return fail("{} is not on this machine: {}", named->name, kScriptAdvice);
   const std::string folder = places_.models() + "/" + named->folder;
   if (!named->hub) return fail("{}: holds no whole model", folder);
-  const auto size = named->entry != nullptr && named->choice.empty() && !named->entry->from_wheel
+  const auto size = named->entry != nullptr && named->choice.empty()
                         ? fmt::format(" ({})", size_text(named->entry->bytes))
                         : std::string();
   if (begun(folder)) return fail("{} is here only in part: `fathom pull {}` gets the rest", named->name, named->name);
@@ -135,10 +160,15 @@ Result<std::string> ModelStore::pull(const std::string& model, const PullOptions
   if (!named) return std::unexpected(named.error());
   if (!named->hub) return fail("{}: is in the store, but came from nowhere known: it cannot be pulled", model);
   const std::string folder = places_.models() + "/" + named->folder;
-  // A branch may have moved on, and only the hub knows; but what has no name at the hub's is complete as it is.
-  const bool from_script = named->entry != nullptr && named->entry->from_wheel && named->choice.empty();
-  if (auto path = from_script ? open_folder(folder) : std::nullopt) return *path;
+  // A branch may have moved on, and only the hub knows; but what has no name at the hub's is complete as it is, and
+  // what another program holds is that one's to renew.
+  const auto own = open_folder(folder);
+  if (own && named->from_script()) return *own;
+  const auto outside = own || named->entry == nullptr ? std::nullopt : find_outside(*named);
+  if (outside) return *outside;
+  if (named->from_script()) return fail("{} does not come from the hub: {}", named->name, kScriptAdvice);
 
+  if (options.progress) options.progress({.phase = PullProgress::Phase::kConnecting, .file = options.access.endpoint});
   auto listing = list_files(options.access, *named->hub, options.stop);
   if (!listing) return std::unexpected(listing.error());
   auto files = choose_files(*listing, *named->hub);
@@ -155,6 +185,9 @@ Result<std::string> ModelStore::pull(const std::string& model, const PullOptions
       .stop = options.stop};
   if (auto done = download(request); !done) return base::fail_with(named->name, done.error());
   const auto path = open_folder(folder);
+  if (!path && request.files.size() == 1 && request.files[0].path == named->hub->choice) {
+    return folder + "/" + std::string(request.files[0].name());  // one file, asked for by its name, need be no model
+  }
   if (!path) return fail("{}: the files are here, but are no model that can be opened: {}", named->name, folder);
   return *path;
 }

@@ -23,9 +23,9 @@ class ModelStore {
   static base::Result<ModelStore> from_environment();
 
   // MODEL is a path, a name of the catalogue ("r1-distill-qwen-7b", "r1-distill-qwen-7b:Q8_0", "...:safetensors"), the
-  // name of a folder in the store, or "hf:owner/repo[@revision][:quant or file]". A path has a slash or ends in .gguf;
-  // another word is looked for as a file or folder only after the names. Errors say what to do: pull it, or what near
-  // name exists.
+  // name of a folder in the store, "hf:owner/repo[@revision][:quant or file]", or "ollama:name[:tag]" of what Ollama
+  // holds. A path has a slash or ends in .gguf; another word is looked for as a file or folder only after the names.
+  // Errors say what to do: pull it, or what near name exists.
   base::Result<std::string> resolve(const std::string& model) const;
 
   // What is in the store, then what other programs hold.
@@ -36,7 +36,8 @@ class ModelStore {
     std::function<void(const PullProgress&)> progress;
     std::stop_token stop;
   };
-  // Fetches a model of the catalogue or of the hub into the store, unless it is there; gives the path to open.
+  // Fetches a model of the catalogue or of the hub into the store, unless it is there or, for a name of the catalogue,
+  // another program holds it; gives the path to open.
   base::Result<std::string> pull(const std::string& model, const PullOptions& options) const;
 
   // Removes a model of the store, and only of the store; gives the bytes freed. Errors: not in the store, being pulled.
@@ -55,9 +56,13 @@ class ModelStore {
     std::optional<HubName> hub;  // where it comes from; nothing for a folder that somebody else put there
     const CatalogEntry* entry = nullptr;
     std::string choice;  // of the catalogue's entry
+
+    // Comes out of a package by a script: the hub knows nothing of this very file.
+    bool from_script() const { return entry != nullptr && entry->from_wheel && choice.empty(); }
   };
   base::Result<Named> find_name(const std::string& model) const;
   std::optional<std::string> find_here(const Named& named) const;
+  std::optional<std::string> find_outside(const Named& named) const;  // with another program
   std::unexpected<base::Error> unknown(const std::string& model) const;
 
   Places places_;

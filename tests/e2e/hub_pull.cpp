@@ -18,7 +18,7 @@ using fathom::files::PullProgress;
 std::stop_source stop;
 
 void show(const PullProgress& progress) {
-  constexpr const char* kPhases[] = {"waiting", "checking", "fetching", "done"};
+  constexpr const char* kPhases[] = {"connecting", "waiting", "checking", "fetching", "done"};
   std::fprintf(stderr, "%s %.*s %llu/%llu\n", kPhases[static_cast<int>(progress.phase)],
                static_cast<int>(progress.file.size()), progress.file.data(),
                static_cast<unsigned long long>(progress.done), static_cast<unsigned long long>(progress.total));

@@ -220,8 +220,11 @@ class HubTest(unittest.TestCase):
         record = json.loads((path.parent / "fathom.json").read_text())
         self.assertEqual((record["name"], record["commit"]), ("hf:o/r", COMMIT))
         sent = self.hub.bytes_sent
-        self.assertEqual(self.pull(), path)
+        code, out, err = self.run_program("pull", "hf:o/r")
+        self.assertEqual((code, out), (0, str(path)))
         self.assertEqual(self.hub.bytes_sent, sent)
+        self.assertNotIn("waiting", err)
+        self.assertIn("connecting " + self.hub.endpoint, err)
         self.hub.stop()  # what is here needs no hub
         self.assertEqual(self.run_program("resolve", "hf:o/r")[:2], (0, str(path)))
         self.assertEqual(self.run_program("list")[1], "hf:o/r\tfathom")
@@ -235,7 +238,14 @@ class HubTest(unittest.TestCase):
         self.assertEqual(path.name, "m-Q8_0-00001-of-00002.gguf")
         for name, data in parts.items():
             self.assertEqual((path.parent / pathlib.Path(name).name).read_bytes(), data)
+        self.assertEqual(self.pull("hf:o/r:q8_0"), path)
         self.refused("no file or quant 'Q2_K'; there are: Q4_K_M, Q8_0", "hf:o/r:Q2_K")
+
+    def test_one_file_need_be_no_model(self):
+        self.serve(files={"config.json": b"{}", "model.safetensors": b"x"}, small=("config.json",))
+        path = self.pull("hf:o/r:config.json")
+        self.assertEqual(path, self.models / "o--r=config.json" / "config.json")
+        self.assertEqual(path.read_bytes(), b"{}")
 
     def test_safetensors_come_with_what_stands_beside_them(self):
         small = {"config.json": b'{"a": 1}\n', "tokenizer.json": b"{}"}
@@ -321,7 +331,8 @@ class HubTest(unittest.TestCase):
         self.refused("no such repository or revision", "hf:o/r@v9")
         self.refused("did you mean 'r1-distill-qwen-7b'", "r1-distil-qwen-7b")
         self.hub.stop()
-        self.refused("onnect")
+        message = self.refused("onnect")
+        self.assertIn("set HTTPS_PROXY if this machine needs a proxy, or HF_ENDPOINT to a mirror", message)
 
     def test_names_that_walk_are_refused(self):
         listing = Repo({"x.gguf": b"x"}).listing()
@@ -342,6 +353,7 @@ class HubTest(unittest.TestCase):
         self.serve().listed_sizes["m-Q4_K_M.gguf"] = 5 * 10**14
         self.refused("500 TB are to be fetched")
         self.assertEqual(self.file_requests(), [])
+        self.assertEqual(list(self.models.iterdir()), [])
 
     def test_an_interrupted_pull_goes_on(self):
         repo = self.serve(pause=0.02)

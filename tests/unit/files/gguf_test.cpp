@@ -160,7 +160,9 @@ TEST(Gguf, RefusesWhatIsNotGguf) {
 TEST(Gguf, RefusesImpossibleCountsBeforeAllocating) {
   EXPECT_REFUSED(Bytes().head(~0ull, 0), "too many");
   EXPECT_REFUSED(Bytes().head(0, ~0ull), "too many");
-  EXPECT_REFUSED(Bytes().head(1000, 0).raw(std::string(100, 'x')), "too many");
+  EXPECT_REFUSED(Bytes().head(1000, 0).raw(std::string(100, 'x')),
+                 "list of its 0 keys and 1000 tensors: the file is cut");
+  EXPECT_REFUSED(Bytes().head(30, 5), "inside the list of its 5 keys and 30 tensors: the file is cut off");
   EXPECT_REFUSED(Bytes().head(0, 1).text("k").u32(8).u64(~0ull), "cut off");
   EXPECT_REFUSED(Bytes().head(0, 1).text("k").u32(9).u32(8).u64(1ull << 62), "cut off");
   EXPECT_REFUSED(Bytes().head(0, 1).u64(1ull << 63).raw("xxxxxxxxxxxxx"), "cut off");

@@ -87,17 +87,24 @@ class Store : public testing::Test {
 };
 
 TEST_F(Store, ResolvesNamesOfTheCatalogue) {
-  EXPECT_EQ(refusal("smollm2-135m"), "smollm2-135m is not on this machine: `fathom pull smollm2-135m` gets it");
+  EXPECT_EQ(refusal("smollm2-135m"),
+            "smollm2-135m is not on this machine: `./run` (or scripts/fetch_default_model.sh) fetches it");
+  EXPECT_EQ(store_.pull("smollm2-135m", {}).error().message,
+            "smollm2-135m does not come from the hub: `./run` (or scripts/fetch_default_model.sh) fetches it");
   EXPECT_EQ(refusal("r1-distill-qwen-7b"),
             "r1-distill-qwen-7b is not on this machine: `fathom pull r1-distill-qwen-7b` gets it (4.7 GB)");
   const auto small = in_store("smollm2-135m/SmolLM2-135M-Instruct.Q4_1.gguf");
   EXPECT_EQ(store_.resolve("smollm2-135m").value(), small);
   const auto eight = in_store("r1-distill-qwen-7b--Q8_0/m-Q8_0.gguf");
   EXPECT_EQ(store_.resolve("r1-distill-qwen-7b:Q8_0").value(), eight);
+  EXPECT_EQ(store_.resolve("r1-distill-qwen-7b:q8_0").value(), eight);
   EXPECT_NE(refusal("r1-distill-qwen-7b"), "accepted");
   // The default quant by its name is the default.
   const auto four = in_store("r1-distill-qwen-7b/m-Q4_K_M.gguf");
   EXPECT_EQ(store_.resolve("r1-distill-qwen-7b:Q4_K_M").value(), four);
+  EXPECT_EQ(store_.resolve("r1-distill-qwen-7b:q4_k_m").value(), four);
+  const auto hub = in_store("o--r=Q8_0/m-Q8_0.gguf");
+  EXPECT_EQ(store_.resolve("hf:o/r:q8_0").value(), hub);
 }
 
 TEST_F(Store, SuggestsTheNearName) {
@@ -110,7 +117,10 @@ TEST_F(Store, SuggestsTheNearName) {
 TEST_F(Store, ResolvesPaths) {
   const auto file = folder_.write("x.gguf", "GGUF");
   EXPECT_EQ(store_.resolve(file).value(), file);
-  EXPECT_EQ(store_.resolve(folder_.path().string()).value(), folder_.path().string());
+  folder_.write("hf-model/config.json", "{}");
+  folder_.write("hf-model/extra.gguf", "GGUF");
+  EXPECT_EQ(store_.resolve(folder_ / "hf-model").value(), folder_ / "hf-model");
+  EXPECT_EQ(refusal(folder_.path().string() + "/"), folder_.path().string() + "/: holds 'x.gguf': name that file");
   EXPECT_EQ(refusal("./absent.gguf"), "./absent.gguf: there is no such file or folder");
   EXPECT_EQ(refusal("deepseek-ai/DeepSeek-V3"),
             "deepseek-ai/DeepSeek-V3: there is no such file or folder; for the hub's write hf:deepseek-ai/DeepSeek-V3");
@@ -173,8 +183,13 @@ TEST_F(Store, FindsWhatOllamaHolds) {
   EXPECT_NE(refusal("r1-distill-qwen-7b:Q8_0"), "accepted");
   const auto models = store_.list();
   ASSERT_EQ(models.size(), 1u);
-  EXPECT_EQ(models[0].holder, "Ollama deepseek-r1:7b");
+  EXPECT_EQ(models[0].holder, "Ollama");
+  EXPECT_EQ(models[0].name, "ollama:deepseek-r1:7b");
   EXPECT_EQ(models[0].path, blob);
+  EXPECT_EQ(store_.resolve(models[0].name).value(), blob);
+  EXPECT_NE(refusal("ollama:deepseek-r1:8b").find("Ollama holds no such model"), std::string::npos);
+  EXPECT_EQ(store_.pull("r1-distill-qwen-7b", {.access = {.endpoint = "http://127.0.0.1:1", .attempts = 1}}).value(),
+            blob);
   folder_.write(place, manifest(digest, 9));  // the blob is not whole
   EXPECT_NE(refusal("r1-distill-qwen-7b"), "accepted");
   folder_.write(place, manifest("../../../../etc/passwd", 8));
@@ -187,6 +202,8 @@ TEST_F(Store, FindsWhatLmStudioHolds) {
   const auto path = folder_.write("lms/bartowski/DeepSeek-R1-Distill-Qwen-7B-GGUF/m-Q4_K_M.gguf", "GGUF");
   EXPECT_EQ(store_.resolve("r1-distill-qwen-7b").value(), path);
   EXPECT_EQ(store_.resolve("hf:bartowski/DeepSeek-R1-Distill-Qwen-7B-GGUF").value(), path);
+  EXPECT_EQ(store_.pull("r1-distill-qwen-7b", {.access = {.endpoint = "http://127.0.0.1:1", .attempts = 1}}).value(),
+            path);
   EXPECT_NE(refusal("r1-distill-qwen-7b:Q8_0"), "accepted");
   ASSERT_EQ(store_.list().size(), 1u);
   EXPECT_EQ(store_.list()[0].holder, "LM Studio");
