@@ -1,8 +1,9 @@
 // Which format a tokenizer calls for. A native encoder is taken where the file's own template writes the same plain
-// chats, or where there is no template; so a file with a changed template gets what its author wrote.
+// chats, or where there is no template; so a file with a changed template gets what its author wrote. Requests with
+// tools go to the file's own template wherever that says anything of tools.
 #include "tokens/chat_template.h"
 
-#include <array>
+#include <algorithm>
 
 #include "tokens/chat_format.h"
 
@@ -10,6 +11,7 @@ namespace fathom::tokens {
 
 struct ChatTemplate::Impl {
   std::unique_ptr<ChatFormat> format;
+  std::unique_ptr<ChatFormat> with_tools;  // the file's own template, where it writes tools and `format` is native
 };
 
 namespace {
@@ -87,6 +89,25 @@ bool writes_the_same(const ChatFormat& native, const ChatFormat& own) {
   return true;
 }
 
+// Whether the file's template says anything of tools. Where it does, its author's words count, not the encoder's.
+bool writes_tools(std::string_view text, const ChatFormat& own) {
+  if (text.find("tools") == text.npos) return false;
+  const std::vector<Message> messages = {message("system", "Be brief."), message("user", "One plus one?")};
+  RenderOptions with;
+  with.tools.push_back({{"type", "function"},
+                        {"function",
+                         {{"name", "add"},
+                          {"description", "Adds."},
+                          {"parameters", {{"type", "object"}, {"properties", files::Json::object()}}}}}});
+  return text_or_empty(own.render(messages, with)) != text_or_empty(own.render(messages, {}));
+}
+
+// Whether a request has to do with tools: those that it offers, or calls and results of an earlier turn.
+bool has_tools(const std::vector<Message>& messages, const RenderOptions& options) {
+  return !options.tools.empty() ||
+         std::ranges::any_of(messages, [](const Message& m) { return !m.tool_calls.empty() || m.role == "tool"; });
+}
+
 bool opens_thinking(const Prompt& prompt) {
   // A prompt that ends in a begun thought ends with what the caller wrote of it, behind the format's <think>.
   std::string_view fixed;
@@ -140,6 +161,7 @@ base::Result<ChatTemplate> ChatTemplate::for_tokenizer(const Tokenizer& tokenize
   for (auto& native : formats) {
     if (!writes_the_same(*native, **own)) continue;
     impl->format = std::move(native);
+    if (writes_tools(tokenizer.chat_template(), **own)) impl->with_tools = std::move(*own);
     return ChatTemplate(std::move(impl));
   }
   impl->format = std::move(*own);
@@ -155,7 +177,8 @@ base::Result<ChatTemplate> ChatTemplate::from_jinja(std::string_view text, std::
 }
 
 base::Result<Rendered> ChatTemplate::render(const std::vector<Message>& messages, const RenderOptions& options) const {
-  auto prompt = impl_->format->render(messages, options);
+  const ChatFormat& format = impl_->with_tools && has_tools(messages, options) ? *impl_->with_tools : *impl_->format;
+  auto prompt = format.render(messages, options);
   if (!prompt) return std::unexpected(prompt.error());
   Rendered rendered{std::move(*prompt), false};
   rendered.opens_thinking = opens_thinking(rendered.prompt);

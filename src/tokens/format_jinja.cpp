@@ -164,7 +164,7 @@ class JinjaFormat : public ChatFormat {
 
 base::Result<std::unique_ptr<ChatFormat>> make_jinja(std::string_view text, const FormatTokens& tokens) {
   auto parsed = jinja::Template::parse(text);
-  if (!parsed) return base::fail_with("chat template", parsed.error());
+  if (!parsed) return base::fail("chat template: {}", jinja::one_line(parsed.error().message));
   return std::make_unique<JinjaFormat>(std::move(*parsed), text, tokens);
 }
 

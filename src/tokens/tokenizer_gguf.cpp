@@ -2,6 +2,7 @@
 #include <unordered_map>
 #include <variant>
 
+#include "files/in_quotes.h"
 #include "tokens/pre_tokenizer_table.h"
 #include "tokens/tokenizer.h"
 #include "tokens/tokenizer_impl.h"
@@ -22,7 +23,13 @@ base::Result<void> read_tokens(const files::Gguf& file, TokenizerParts& parts) {
     return base::fail("tokenizer.ggml.token_type has {} integers, expected one for each of {} tokens",
                       type == nullptr ? 0 : type->size(), tokens.size());
   }
+  std::unordered_map<std::string_view, std::size_t> ids;
+  ids.reserve(tokens.size());
   for (std::size_t i = 0; i < tokens.size(); ++i) {
+    const auto [other, is_new] = ids.emplace(tokens[i], i);
+    if (!is_new && !tokens[i].empty()) {
+      return base::fail("tokenizer.ggml.tokens: {} and {} are both {}", other->second, i, files::in_quotes(tokens[i]));
+    }
     const auto id = static_cast<TokenId>(i);
     switch ((*type)[i]) {
       case kNormal:
@@ -46,6 +53,9 @@ base::Result<void> read_tokens(const files::Gguf& file, TokenizerParts& parts) {
 }
 
 base::Result<void> read_merges(const files::Gguf& file, TokenizerParts& parts) {
+  if (file.array("tokenizer.ggml.merges") == nullptr) {
+    return base::fail("no tokenizer.ggml.merges: without them no text can be encoded");
+  }
   const auto merges = file.strings("tokenizer.ggml.merges");
   parts.merges.reserve(merges.size());
   for (std::size_t i = 0; i < merges.size(); ++i) {

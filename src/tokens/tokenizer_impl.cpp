@@ -5,6 +5,7 @@
 #include <array>
 #include <utility>
 
+#include "files/in_quotes.h"
 #include "tokens/byte_alphabet.h"
 #include "tokens/utf8.h"
 
@@ -18,6 +19,17 @@ constexpr TokenId kLargestId = (1 << 22) - 1;
 constexpr std::array<std::string_view, 9> kEndings = {"<|im_end|>", "<|endoftext|>",   "<|eot_id|>",
                                                       "<|eom_id|>", "<|end_of_text|>", "<｜end▁of▁sentence｜>",
                                                       "<|EOT|>",    "<|end|>",         "<|eot|>"};
+
+// Bytes that text may well hold. Real vocabularies lack some of the others: those that UTF-8 never uses (DeepSeek LLM),
+// control characters and the first bytes of rare planes (SmolLM2).
+bool is_common(int byte) {
+  if (byte < 0x20) return byte == '\t' || byte == '\n' || byte == '\r';
+  return byte != 0xC0 && byte != 0xC1 && byte <= 0xF0;
+}
+
+std::unexpected<base::Error> two_texts(TokenId id, std::string_view one, std::string_view other) {
+  return base::fail("the id {} belongs to two tokens, {} and {}", id, files::in_quotes(one), files::in_quotes(other));
+}
 
 }  // namespace
 
@@ -52,7 +64,9 @@ base::Result<void> Tokenizer::Impl::take_tokens(const TokenizerParts& parts) {
   kinds.assign(static_cast<std::size_t>(highest) + 1, Kind::kUndefined);
   std::vector<std::string> texts(kinds.size());
   for (const AddedToken& token : parts.added) {
-    texts[static_cast<std::size_t>(token.id)] = token.text;
+    std::string& text = texts[static_cast<std::size_t>(token.id)];
+    if (!text.empty() && text != token.text) return two_texts(token.id, text, token.text);
+    text = token.text;
     kinds[static_cast<std::size_t>(token.id)] = token.control ? Kind::kControl : Kind::kAdded;
     (token.normalized && !normalizer.empty() ? added_normalized : added_first).add(token);
   }
@@ -62,6 +76,8 @@ base::Result<void> Tokenizer::Impl::take_tokens(const TokenizerParts& parts) {
   std::ranges::stable_sort(added_by_text, {}, &AddedToken::text);
   for (const auto& [text, id] : parts.vocabulary) {
     Kind& kind = kinds[static_cast<std::size_t>(id)];
+    const std::string& known = texts[static_cast<std::size_t>(id)];
+    if (kind != Kind::kUndefined && (kind == Kind::kMerged || known != text)) return two_texts(id, known, text);
     if (kind == Kind::kControl) continue;  // merging must not make it
     auto token_bytes = bytes_from_alphabet(text);
     if (kind == Kind::kUndefined) texts[static_cast<std::size_t>(id)] = token_bytes ? *token_bytes : std::string(text);
@@ -101,6 +117,12 @@ base::Result<void> Tokenizer::Impl::take_merges(const TokenizerParts& parts) {
     bpe.add_merge(*left_id, *right_id, *merged);
   }
   bpe.finish(parts.ignore_merges);
+  for (int b = 0; b < 256; ++b) {
+    const char byte = static_cast<char>(b);
+    if (is_common(b) && bpe.find({&byte, 1}) == nullptr) {
+      return base::fail("the vocabulary has no token for the byte {} ({})", b, bytes_to_alphabet({&byte, 1}));
+    }
+  }
   return {};
 }
 

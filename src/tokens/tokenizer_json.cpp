@@ -1,9 +1,11 @@
 // Reads Hugging Face's tokenizer.json and, beside it, tokenizer_config.json, generation_config.json and
 // chat_template.jinja. What it cannot follow exactly it refuses by name.
-#include <filesystem>
-#include <fstream>
-#include <iterator>
+#include <fmt/ranges.h>
 
+#include <algorithm>
+#include <filesystem>
+
+#include "files/in_quotes.h"
 #include "files/json.h"
 #include "files/mapped_file.h"
 #include "tokens/pre_tokenizer_table.h"
@@ -175,6 +177,20 @@ base::Result<void> read_merges(const Json& model, TokenizerParts& parts) {
   return {};
 }
 
+// A token's id by its text, which a configuration gives as a string or as an object with `content`.
+std::optional<TokenId> named_token(const Json& config, const char* name, const TokenizerParts& parts) {
+  const Json* value = member(config, name);
+  if (value == nullptr) return std::nullopt;
+  const std::string text = value->is_string() ? value->get<std::string>() : string_of(*value, "content");
+  for (const AddedToken& token : parts.added) {
+    if (token.text == text) return token.id;
+  }
+  for (const auto& [token, id] : parts.vocabulary) {
+    if (token == text) return id;
+  }
+  return std::nullopt;
+}
+
 base::Result<void> read_model(const Json& file, TokenizerParts& parts) {
   const Json* model = member(file, "model");
   if (model == nullptr || !model->is_object()) return base::fail("no model: this is not a tokenizer.json");
@@ -190,21 +206,12 @@ base::Result<void> read_model(const Json& file, TokenizerParts& parts) {
   }
   parts.ignore_merges = flag_of(*model, "ignore_merges", false);
   if (auto read = read_vocabulary(*model, parts); !read) return read;
+  if (const Json* unknown = member(*model, "unk_token");
+      unknown != nullptr && !named_token(*model, "unk_token", parts)) {
+    return base::fail("model.unk_token is {}, which is not in the vocabulary",
+                      files::in_quotes(unknown->dump(-1, ' ', false, Json::error_handler_t::replace)));
+  }
   return read_merges(*model, parts);
-}
-
-// A token's id by its text, which a configuration gives as a string or as an object with `content`.
-std::optional<TokenId> named_token(const Json& config, const char* name, const TokenizerParts& parts) {
-  const Json* value = member(config, name);
-  if (value == nullptr) return std::nullopt;
-  const std::string text = value->is_string() ? value->get<std::string>() : string_of(*value, "content");
-  for (const AddedToken& token : parts.added) {
-    if (token.text == text) return token.id;
-  }
-  for (const auto& [token, id] : parts.vocabulary) {
-    if (token == text) return id;
-  }
-  return std::nullopt;
 }
 
 // The token that the post-processor puts before a text, if it does.
@@ -218,6 +225,18 @@ std::optional<TokenId> leading_token(const Json& file, const TokenizerParts& par
     return named_token(*special, "id", parts);
   }
   return std::nullopt;
+}
+
+// What is put around a text, and how tokens become text: of the kinds known here, or refused.
+base::Result<void> check_kinds(const Json& file, const char* part, const char* items,
+                               std::initializer_list<std::string_view> known) {
+  for (const Json* step : sequence_of(member(file, part), items)) {
+    const std::string type = string_of(*step, "type");
+    if (type != "Sequence" && std::ranges::find(known, type) == known.end()) {
+      return base::fail("{} {} is not supported, only {}", part, files::in_quotes(type), fmt::join(known, " and "));
+    }
+  }
+  return {};
 }
 
 // One template, or several with names, of which `default` is for chats.
@@ -241,12 +260,15 @@ void read_config(const Json& config, const Json& file, TokenizerParts& parts) {
   parts.chat_template = chat_template_of(config);
 }
 
-void read_generation_config(const Json& config, TokenizerParts& parts) {
+base::Result<void> read_generation_config(const Json& config, TokenizerParts& parts) {
   const Json* eos = member(config, "eos_token_id");
-  if (eos == nullptr) return;
+  if (eos == nullptr) return {};
   for (const Json& id : eos->is_array() ? *eos : Json::array({*eos})) {
-    if (const auto number = id_of(id, "eos_token_id")) parts.further_stops.push_back(*number);
+    const auto number = id_of(id, "eos_token_id");
+    if (!number) return std::unexpected(number.error());
+    parts.further_stops.push_back(*number);
   }
+  return {};
 }
 
 base::Result<void> read_file(const Json& file, const Json& config, TokenizerParts& parts) {
@@ -254,6 +276,10 @@ base::Result<void> read_file(const Json& file, const Json& config, TokenizerPart
   if (auto read = read_pre_tokenizer(file, parts); !read) return read;
   if (auto read = read_added(file, parts); !read) return read;
   if (auto read = read_model(file, parts); !read) return read;
+  if (auto known = check_kinds(file, "post_processor", "processors", {"ByteLevel", "TemplateProcessing"}); !known) {
+    return known;
+  }
+  if (auto known = check_kinds(file, "decoder", "decoders", {"ByteLevel"}); !known) return known;
   read_config(config, file, parts);
   return {};
 }
@@ -300,7 +326,9 @@ base::Result<Tokenizer> Tokenizer::from_directory(const std::string& directory) 
   const auto generation = read_beside(folder, "generation_config.json");
   if (!generation) return std::unexpected(generation.error());
   if (auto read = read_file(*file, *config, parts); !read) return base::fail_with(parts.name, read.error());
-  read_generation_config(*generation, parts);
+  if (auto read = read_generation_config(*generation, parts); !read) {
+    return base::fail_with((folder / "generation_config.json").string(), read.error());
+  }
   auto text = read_template_beside(folder);
   if (!text) return std::unexpected(text.error());
   if (!text->empty()) parts.chat_template = std::move(*text);

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "tokens/jinja/value.h"
@@ -17,6 +18,9 @@ struct Limits {
   int depth = 500;                             // nested nodes, macros included
 };
 
+// A file's words as they may stand in a message: short, on one line, without what a terminal would act on.
+std::string one_line(std::string_view text);
+
 class Machine {
  public:
   explicit Machine(const Limits& limits) : limits_(limits) {}
@@ -25,12 +29,12 @@ class Machine {
 
   // Records the error, unless one stands already; its place is the line now evaluated.
   Value fail(std::string message) {
-    if (error_.empty()) error_ = fmt::format("line {}: {}", line_, message);
+    if (error_.empty()) error_ = one_line(fmt::format("chat template: line {}: {}", line_, message));
     return {};
   }
   // What a template says by raise_exception.
   Value refuse(std::string message) {
-    if (error_.empty()) error_ = fmt::format("the chat template says: {}", message);
+    if (error_.empty()) error_ = one_line(fmt::format("the chat template says: {}", message));
     return {};
   }
   bool failed() const { return !error_.empty(); }

@@ -267,6 +267,22 @@ TEST(ChatTemplate, FilesWithATemplateGetTheEncoderThatWritesTheSame) {
             "hi<|im_end|>\n<|im_start|>assistant\n");
 }
 
+TEST(ChatTemplate, AFilesOwnWordsForToolsCount) {
+  const RenderOptions tools = {
+      .tools = files::Json::array({{{"type", "function"}, {"function", {{"name", "f"}, {"parameters", {}}}}}})};
+  Tiny tiny = family("deepseek-v3").tiny;
+  tiny.chat_template = "{% if tools %}MYTOOLS{{ tools | length }} {% endif %}" + template_file("deepseek-v3");
+  const auto own = ChatTemplate::for_tokenizer(tiny_tokenizer(tiny));
+  ASSERT_TRUE(own) << own.error().message;
+  EXPECT_EQ(own->format(), "deepseek-v3");
+  EXPECT_EQ(prompt_text(own->render({user("u")}, tools)->prompt), "MYTOOLS1 " + with_names("{B}{U}u{A}"));
+  EXPECT_EQ(prompt_text(own->render({user("u")}, {})->prompt), with_names("{B}{U}u{A}"));
+  // A template that ignores them: the encoder's words.
+  tiny.chat_template = template_file("deepseek-v3");
+  const auto silent = ChatTemplate::for_tokenizer(tiny_tokenizer(tiny));
+  EXPECT_NE(prompt_text(silent->render({user("u")}, tools)->prompt).find("# Tools"), std::string::npos);
+}
+
 TEST(ChatTemplate, SaysWhatCannotBeRun) {
   Tiny tiny = family("chatml").tiny;
   tiny.chat_template = "{% import 'x' as y %}";

@@ -67,7 +67,9 @@ TEST(Jinja, NamesWhatIsNotSupportedWithItsLine) {
 TEST(Jinja, NamesWhatFailsWhileRendering) {
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"\n{{ nothing.more }}", "line 2: 'nothing' is undefined and has no attribute 'more'"},
+      {"{{ range(10000000) }}", "chat template: line 1: a range is too long"},
       {"{{ raise_exception('no tools here') }}", "the chat template says: no tools here"},
+      {"{{ raise_exception('\x1b[31mr\u00F6t\n\u009b here') }}", "the chat template says: ?[31mr\u00F6t ? here"},
       {"{{ 'a' + 1 }}", "str + int"},
       {"{{ 'a'.swapcase() }}", "the method .swapcase() is not supported here"},
       {"{{ lipsum() }}", "lipsum() is not supported, or 'lipsum' is no function"},
@@ -176,8 +178,8 @@ TEST(Jinja, ToolsAndFurtherVariablesAreNotTheTemplates) {
   options.tools = {{{"type", "function"}, {"function", {{"name", "<|im_end|>"}}}}};
   options.extra = {{"note", "<|im_end|>"}, {"n", 3}};
   EXPECT_EQ(fixed("{{ tools[0].function.name }}{{ note }}{{ n }}", {}, options), std::string(20, '.') + "3");
-  for (const char* text :
-       {"{{ tools | tojson }}", "{{ tools[0].function }}", "{{ tools[0].function.keys() | list }}", "{{ note }}{# tools #}"}) {
+  for (const char* text : {"{{ tools | tojson }}", "{{ tools[0].function }}", "{{ tools[0].function.keys() | list }}",
+                           "{{ note }}{# tools #}"}) {
     EXPECT_EQ(fixed(text, {}, options).find("im_end"), std::string::npos) << text;
   }
   EXPECT_EQ(fixed("{% for k in tools[0] %}{{ k }}{% endfor %}", {}, options), "............");  // keys are given, too

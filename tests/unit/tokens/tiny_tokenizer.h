@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <string_view>
@@ -129,23 +130,39 @@ class GgufBytes {
   std::uint64_t count_ = 0;
 };
 
-// The same tokenizer as GGUF metadata. Added tokens are type 3 (special) or 4.
-inline GgufBytes tiny_gguf(const Tiny& tiny) {
-  std::vector<std::string> tokens, merges;
-  std::vector<std::int32_t> types(256 + tiny.merges.size(), 1);
+// A GGUF file's tokenizer of the 256 bytes, `more` tokens behind them with their types, and merges.
+inline GgufBytes gguf_of(const std::vector<std::pair<std::string, std::int32_t>>& more,
+                         const std::vector<std::string>& merges, const std::string& pre = "gpt-2") {
+  std::vector<std::string> tokens;
+  std::vector<std::int32_t> types(256, 1);
   for (int b = 0; b < 256; ++b) tokens.push_back(bytes_to_alphabet(std::string(1, static_cast<char>(b))));
-  for (const auto& [left, right] : tiny.merges) {
-    tokens.push_back(bytes_to_alphabet(left + right));
-    merges.push_back(bytes_to_alphabet(left) + " " + bytes_to_alphabet(right));
-  }
-  for (const TinyAdded& t : tiny.added) {
-    tokens.push_back(t.text);
-    types.push_back(t.special ? 3 : 4);
+  for (const auto& [text, type] : more) {
+    // As in DeepSeek LLM: an added letter that the alphabet has too stands where no byte token does.
+    const auto same = std::ranges::find(tokens, text);
+    if (type != 1 && same != tokens.end()) {
+      types[static_cast<std::size_t>(same - tokens.begin())] = 5;
+      *same = "[unused " + text + "]";
+    }
+    tokens.push_back(text);
+    types.push_back(type);
   }
   GgufBytes file;
-  file.text("tokenizer.ggml.model", "gpt2").text("tokenizer.ggml.pre", tiny.pre);
+  file.text("tokenizer.ggml.model", "gpt2").text("tokenizer.ggml.pre", pre);
   file.texts("tokenizer.ggml.tokens", tokens).numbers("tokenizer.ggml.token_type", types);
   file.texts("tokenizer.ggml.merges", merges);
+  return file;
+}
+
+// The same tokenizer as GGUF metadata. Added tokens are type 3 (special) or 4.
+inline GgufBytes tiny_gguf(const Tiny& tiny) {
+  std::vector<std::pair<std::string, std::int32_t>> more;
+  std::vector<std::string> merges;
+  for (const auto& [left, right] : tiny.merges) {
+    more.emplace_back(bytes_to_alphabet(left + right), 1);
+    merges.push_back(bytes_to_alphabet(left) + " " + bytes_to_alphabet(right));
+  }
+  for (const TinyAdded& t : tiny.added) more.emplace_back(t.text, t.special ? 3 : 4);
+  GgufBytes file = gguf_of(more, merges, tiny.pre);
   if (!tiny.chat_template.empty()) file.text("tokenizer.chat_template", tiny.chat_template);
   return file;
 }

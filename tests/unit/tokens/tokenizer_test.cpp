@@ -286,28 +286,67 @@ TEST(TokenizerGguf, RefusesByName) {
 }
 
 TEST(TokenizerGguf, ControlTokensThatAConverterCalledNormal) {
-  GgufBytes file;
-  file.text("tokenizer.ggml.model", "gpt2").text("tokenizer.ggml.pre", "gpt-2");
-  file.texts("tokenizer.ggml.tokens", {"<", "x", ">", "<x", "<x>", "<|end|>"});
-  file.numbers("tokenizer.ggml.token_type", {1, 1, 1, 1, 1, 1}).texts("tokenizer.ggml.merges", {"< x", "<x >"});
-  const auto t = tokenizer_from(file);
+  const auto t = tokenizer_from(gguf_of({{"<x", 1}, {"<x>", 1}, {"<|end|>", 1}}, {"< x", "<x >"}));
   ASSERT_TRUE(t) << t.error().message;
-  EXPECT_EQ(t->find("<|end|>"), 5);
-  EXPECT_TRUE(t->is_control(5));
+  EXPECT_EQ(t->find("<|end|>"), 258);
+  EXPECT_TRUE(t->is_control(258));
   EXPECT_EQ(t->find("<x>"), std::nullopt);  // a merge makes it: an ordinary token
-  EXPECT_FALSE(t->is_control(4));
+  EXPECT_FALSE(t->is_control(257));
 }
 
 TEST(TokenizerGguf, PaddingIsNoToken) {
+  const auto t = tokenizer_from(gguf_of({{"[PAD1]", 5}, {"<x>", 3}}, {}));
+  ASSERT_TRUE(t) << t.error().message;
+  EXPECT_TRUE(t->defined(255));
+  EXPECT_FALSE(t->defined(256));
+  EXPECT_EQ(t->bytes(256), "");
+  EXPECT_EQ(t->vocabulary_size(), 258);
+}
+
+TEST(TokenizerGguf, DamageIsNamed) {
   GgufBytes file;
   file.text("tokenizer.ggml.model", "gpt2").text("tokenizer.ggml.pre", "gpt-2");
-  file.texts("tokenizer.ggml.tokens", {"a", "[PAD1]", "<x>"}).numbers("tokenizer.ggml.token_type", {1, 5, 3});
-  const auto t = tokenizer_from(file);
-  ASSERT_TRUE(t) << t.error().message;
-  EXPECT_TRUE(t->defined(0));
-  EXPECT_FALSE(t->defined(1));
-  EXPECT_EQ(t->bytes(1), "");
-  EXPECT_EQ(t->vocabulary_size(), 3);
+  file.texts("tokenizer.ggml.tokens", {"a"}).numbers("tokenizer.ggml.token_type", {1});
+  EXPECT_NE(gguf_error(file).find("no tokenizer.ggml.merges"), std::string::npos);
+  file.texts("tokenizer.ggml.merges", {});
+  EXPECT_NE(gguf_error(file).find("no token for the byte 9 "), std::string::npos) << gguf_error(file);
+  EXPECT_NE(gguf_error(gguf_of({{"[PAD]", 5}, {"a", 1}}, {})).find("97 and 257 are both 'a'"), std::string::npos);
+  EXPECT_NE(gguf_error(gguf_of({{"<x>", 3}, {"[PAD]", 5}, {"<x>", 1}}, {})).find("256 and 258 are both '<x>'"),
+            std::string::npos);
+}
+
+std::string json_error(const files::Json& json) {
+  const auto t = Tokenizer::from_json(json.dump(), "");
+  return t ? "no error" : t.error().message;
+}
+
+TEST(TokenizerJson, DamageIsNamed) {
+  const files::Json good = tiny_json({.merges = {{"a", "b"}}, .added = {{"<x>"}}});
+  EXPECT_EQ(json_error(good), "no error");
+  const auto with = [&](const char* pointer, const files::Json& value) {
+    files::Json json = good;
+    json[files::Json::json_pointer(pointer)] = value;
+    return json_error(json);
+  };
+  const auto expect = [&](const char* pointer, const files::Json& value, std::string_view words) {
+    EXPECT_NE(with(pointer, value).find(words), std::string::npos) << with(pointer, value);
+  };
+  expect("/model/vocab/ab", 97, "the id 97 belongs to two tokens, 'a' and 'ab'");
+  expect("/added_tokens/0/id", 97, "the id 97 belongs to two tokens, '<x>' and 'a'");
+  expect("/added_tokens/1", {{"id", 257}, {"content", "<y>"}}, "the id 257 belongs to two tokens, '<x>' and '<y>'");
+  expect("/post_processor", {{"type", "RobertaProcessing"}}, "post_processor 'RobertaProcessing' is not supported");
+  expect("/post_processor", {{"type", "Sequence"}, {"processors", {{{"type", "BertProcessing"}}}}}, "'BertProcessing'");
+  expect("/decoder", {{"type", "Metaspace"}}, "decoder 'Metaspace' is not supported, only ByteLevel");
+  expect("/model/unk_token", "<unk>", "model.unk_token is '\"<unk>\"', which is not in the vocabulary");
+  EXPECT_EQ(with("/model/unk_token", "<x>"), "no error");
+  EXPECT_EQ(with("/decoder", {{"type", "ByteLevel"}}), "no error");
+
+  // Bytes that UTF-8 never uses, and control characters, may be missing; a letter may not.
+  for (const auto& [byte, words] : {std::pair{0xFF, "no error"}, {0x06, "no error"}, {'x', "for the byte 120 (x)"}}) {
+    files::Json json = good;
+    json["model"]["vocab"].erase(bytes_to_alphabet(std::string(1, static_cast<char>(byte))));
+    EXPECT_NE(json_error(json).find(words), std::string::npos) << json_error(json);
+  }
 }
 
 TEST(TokenizerJson, MergesMayBePairsAndTokensMayNotBeMade) {
