@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 
 #include "apps/commands.h"
@@ -31,6 +32,11 @@ std::string count_text(std::int64_t n) {
   if (n >= 1'000'000'000) return fmt::format("{:.2f} B", static_cast<double>(n) / 1e9);
   if (n >= 1'000'000) return fmt::format("{:.1f} M", static_cast<double>(n) / 1e6);
   return grouped(n);
+}
+
+// A setting as it was written: 0.6, not the 0.6000000238418579 that a float widens to.
+double decimal(float value) {
+  return std::strtod(fmt::format("{}", value).c_str(), nullptr);
 }
 
 // Names of tokens and settings come from the file: they must not reach a terminal with escape codes in them.
@@ -170,7 +176,7 @@ Json to_json(const ModelReport& r) {
             {"active_bytes", r.sizes.active_bytes},
             {"weights", std::move(groups)},
             {"context", c.context},
-            {"rope_base", c.rope.theta},
+            {"rope_base", decimal(c.rope.theta)},
             {"rope_scaling", scaling_text(c.rope.scaling)},
             {"caches", std::move(caches)}};
   if (r.tokenizer) {
@@ -185,11 +191,11 @@ Json to_json(const ModelReport& r) {
   }
   json["template"] = {{"format", r.chat_format}, {"thinks", r.can_think}};
   const auto& s = r.settings.sampling;
-  json["sampling"] = {{"temperature", s.temperature},
-                      {"top_p", s.top_p},
+  json["sampling"] = {{"temperature", decimal(s.temperature)},
+                      {"top_p", decimal(s.top_p)},
                       {"top_k", s.top_k},
-                      {"min_p", s.min_p},
-                      {"repetition_penalty", s.repetition_penalty},
+                      {"min_p", decimal(s.min_p)},
+                      {"repetition_penalty", decimal(s.repetition_penalty)},
                       {"from", r.settings.source}};
   json["odd"] = r.odd;
   return json;

@@ -79,10 +79,15 @@ void look_at_gguf(const files::Gguf& gguf, const model::Config& config, Odd& odd
     odd.push_back(
         "keys and values are in the older layout, one matrix attn_kv_b a layer, as files until April 2025 had it");
   const std::string prefix(gguf.string("general.architecture").value_or(""));
-  if (config.architecture == model::Architecture::kDeepSeekV3 && gguf.find(prefix + ".expert_group_count") == nullptr)
-    odd.push_back(
-        fmt::format("the metadata do not say how experts are grouped: taken to be {} groups, of which {} are used",
-                    config.moe.groups, config.moe.groups_used));
+  // V2-Lite, whose queries are projected at once, has one group in any case.
+  const bool grouped =
+      config.architecture == model::Architecture::kDeepSeekV3 ||
+      (config.architecture == model::Architecture::kDeepSeekV2 && config.moe.experts > 0 && config.latent.q_rank > 0);
+  if (grouped && gguf.find(prefix + ".expert_group_count") == nullptr)
+    odd.push_back(fmt::format("the metadata do not say how experts are grouped: taken to be {}",
+                              config.moe.groups == 1 ? "one group"
+                                                     : fmt::format("{} groups, of which {} are used", config.moe.groups,
+                                                                   config.moe.groups_used)));
   if (gguf.find("tokenizer.ggml.pre") == nullptr) odd.push_back("the metadata do not name the pre-tokenizer");
 }
 

@@ -3,6 +3,7 @@
 
 #include <charconv>
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -10,6 +11,8 @@
 #include <iterator>
 
 #include "apps/commands.h"
+#include "files/in_quotes.h"
+#include "files/json.h"
 #include "files/model_store.h"
 
 namespace fathom::apps {
@@ -92,9 +95,29 @@ Result<std::string> read_text(const std::string& path) {
   return text;
 }
 
+namespace {
+
+// The JSON array that `tokenize` prints.
+Result<std::vector<tokens::TokenId>> ids_of_array(std::string_view text, const std::string& name) {
+  const auto array = files::parse_json(text, name);
+  if (!array) return std::unexpected(array.error());
+  std::vector<tokens::TokenId> ids;
+  for (const auto& item : *array) {
+    const std::int64_t id = item.is_number_integer() ? item.get<std::int64_t>() : -1;
+    if (id < 0 || id > INT32_MAX)
+      return fail("{}: {} is no token id, expected whole numbers", name, files::in_quotes(item.dump(), 40));
+    ids.push_back(static_cast<tokens::TokenId>(id));
+  }
+  return ids;
+}
+
+}  // namespace
+
 Result<std::vector<tokens::TokenId>> parse_ids(std::string_view text, const std::string& name) {
-  // White space between numbers, or the JSON array that `tokenize` prints.
-  constexpr std::string_view kBetween = " \t\r\n,[]";
+  constexpr std::string_view kBetween = " \t\r\n,";
+  if (const auto first = text.find_first_not_of(kBetween); first != text.npos && text[first] == '[') {
+    return ids_of_array(text, name);
+  }
   std::vector<tokens::TokenId> ids;
   for (std::size_t at = text.find_first_not_of(kBetween); at != std::string_view::npos;
        at = text.find_first_not_of(kBetween, at)) {

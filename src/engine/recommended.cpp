@@ -3,6 +3,8 @@
 #include <cmath>
 #include <filesystem>
 
+#include "files/in_quotes.h"
+
 namespace fathom::engine {
 
 using base::fail;
@@ -37,6 +39,11 @@ Result<void> apply(const Setting& setting, const char* key, double value, Sampli
   return {};
 }
 
+// A value from a file as a message shows it.
+std::string shown(const Json& value) {
+  return files::in_quotes(value.dump(-1, ' ', false, Json::error_handler_t::replace), 40);
+}
+
 Result<void> read_stop_tokens(const Json& ids, std::vector<tokens::TokenId>& out) {
   if (ids.is_number_integer()) {
     const auto id = ids.get<std::int64_t>();
@@ -44,9 +51,11 @@ Result<void> read_stop_tokens(const Json& ids, std::vector<tokens::TokenId>& out
     out.push_back(static_cast<tokens::TokenId>(id));
   } else if (ids.is_array()) {
     for (const Json& id : ids) {
-      if (!id.is_number_integer()) return fail("eos_token_id holds {}, expected token ids", id.dump());
+      if (!id.is_number_integer()) return fail("eos_token_id holds {}, expected token ids", shown(id));
       if (auto r = read_stop_tokens(id, out); !r) return r;
     }
+  } else if (!ids.is_null()) {
+    return fail("eos_token_id is {}, expected a token id or an array of them", shown(ids));
   }
   return {};
 }
@@ -57,8 +66,9 @@ Result<Recommended> recommended(const weights::Checkpoint& checkpoint) {
   Recommended r{.sampling = kBuiltIn, .source = "built-in defaults"};
   if (const files::Gguf* gguf = checkpoint.gguf()) {
     for (const Setting& setting : kSettings) {
+      if (gguf->find(setting.gguf_key) == nullptr) continue;
       const auto value = gguf->number(setting.gguf_key);
-      if (!value) continue;
+      if (!value) return fail("{}: {} is no number", checkpoint.path(), setting.gguf_key);
       if (auto ok = apply(setting, setting.gguf_key, *value, r.sampling); !ok)
         return base::fail_with(checkpoint.path(), ok.error());
       r.source = "the GGUF file";
@@ -72,8 +82,10 @@ Result<Recommended> recommended(const weights::Checkpoint& checkpoint) {
   if (!json) return std::unexpected(json.error());
   if (!json->is_object()) return fail("{}: expected a JSON object", path);
   for (const Setting& setting : kSettings) {
-    if (!json->contains(setting.json_key) || !(*json)[setting.json_key].is_number()) continue;
-    if (auto ok = apply(setting, setting.json_key, (*json)[setting.json_key].get<double>(), r.sampling); !ok)
+    const auto value = json->find(setting.json_key);
+    if (value == json->end() || value->is_null()) continue;
+    if (!value->is_number()) return fail("{}: {} is {}, expected a number", path, setting.json_key, shown(*value));
+    if (auto ok = apply(setting, setting.json_key, value->get<double>(), r.sampling); !ok)
       return base::fail_with(path, ok.error());
     r.source = "generation_config.json";
   }

@@ -63,6 +63,32 @@ def test_every_command_has_help_with_an_example(folder):
     assert run("--version").stdout.startswith("fathom ")
 
 
+def test_settings_of_the_wrong_type_are_refused(folder):
+    model = copy_of("llama", folder)
+    settings = model / "generation_config.json"
+    for text, says in (('{"temperature": "hot"}', "temperature is '\"hot\"', expected a number"),
+                       ('{"eos_token_id": "</s>"}', "eos_token_id")):
+        settings.write_text(text)
+        refuses("inspect", model, says=says)
+    settings.write_text('{"temperature": 0.6, "top_k": null}')
+    assert json.loads(run("inspect", model, "--json").stdout)["sampling"]["temperature"] == 0.6
+
+
+def test_a_folder_with_only_a_gguf_names_it(folder):
+    shutil.copy(DATA / "gguf-qwen3-yarn" / "model.gguf", folder / "model.gguf")
+    refuses("inspect", folder, says="holds 'model.gguf': name that file")
+
+
+def test_ids_are_an_array_or_numbers_between_white_space(folder):
+    ids = folder / "ids"
+    for text in ("[1, 2]", " 1\n2 ", "1, 2"):
+        ids.write_text(text)
+        assert run("detokenize", MODEL, "--ids-file", ids).returncode == 0, text
+    for text, says in (("[1,2", "not valid JSON"), ("[1, \"a\"]", "no token id"), ("[1] 2", "not valid JSON")):
+        ids.write_text(text)
+        refuses("detokenize", MODEL, "--ids-file", ids, says=says)
+
+
 def test_usage_is_refused_with_two(folder):
     for words in (["bogus"], [], ["generate", MODEL], ["generate", MODEL, "-p", "a", "--prompt-file", "b"], ["inspect"],
                   ["generate", MODEL, "-p", "a", "-n", "0"], ["bench", MODEL, "--threads", "0"], ["tokenize", MODEL],

@@ -68,9 +68,28 @@ TEST(Inspect, SaysWhatIsOdd) {
   EXPECT_TRUE(says(report_of("gguf-v2-lite-legacy"), "attn_kv_b"));
   EXPECT_FALSE(says(report_of("gguf-v2-lite-blocks"), "attn_kv_b"));
   EXPECT_TRUE(says(report_of("gguf-v3-ungrouped-legacy"), "how experts are grouped"));
+  EXPECT_TRUE(says(report_of("gguf-v3-ungrouped-legacy"), "taken to be one group"));
+  EXPECT_FALSE(says(report_of("gguf-v2-grouped-unlabelled"), "how experts are grouped"));
   EXPECT_TRUE(says(report_of("v3-fp8"), "FP8"));
   EXPECT_FALSE(says(report_of("v3"), "FP8"));
   EXPECT_TRUE(report_of("gguf-qwen2-split").format.contains("2 files"));
+}
+
+// V2's files may lack the keys as well; here they go by another name.
+TEST(Inspect, SaysThatV2NamesNoGroups) {
+  std::ifstream in(kData / "gguf-v2-grouped-unlabelled/model.gguf", std::ios::binary);
+  std::string bytes(std::istreambuf_iterator<char>(in), {});
+  for (const std::string_view key : {"expert_group_count", "expert_group_used_count"}) {
+    const std::size_t at = bytes.find(key);
+    ASSERT_NE(at, std::string::npos);
+    bytes[at] = 'x';
+  }
+  const std::string path = testing::TempDir() + "inspect-groups.gguf";
+  std::ofstream(path, std::ios::binary) << bytes;
+  const auto report = examine(path);
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_TRUE(says(*report, "taken to be one group"));
+  fs::remove(path);
 }
 
 // A copy of a golden with another config.json.
