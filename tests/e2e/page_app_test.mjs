@@ -45,6 +45,14 @@ test("finished blocks are never rendered again, and the tail is repaired", () =>
   assert.equal(await lastAnswer(page).locator("li").count(), 2);
 }));
 
+test("a list that grew word by word leaves nothing behind between its items", () => withStub({}, async (page) => {
+  stub.script = (run) => run.stream("- one item\n- another item\n- a third\n\nEnd.", { perSecond: 60, size: 2 });
+  await ask(page, "Go");
+  await page.getByText("End.").waitFor();
+  await done(page);
+  assert.ok(await page.locator(".prose ul").evaluate((list) => list.childNodes.length) <= 7, "three items and what stood between them at first");
+}));
+
 test("the page is changed at most once per frame", () => withStub({}, async (page) => {
   stub.script = (run) => run.stream(kText.repeat(2), { perSecond: 1000, size: 2 });
   await page.evaluate(() => {

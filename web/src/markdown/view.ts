@@ -119,7 +119,7 @@ function changeItems(shown: Shown, block: Block): boolean {
   if (/^<[^>]*>/.exec(shown.block.html)![0] !== /^<[^>]*>/.exec(block.html)![0]) return false;
   for (let i = 0; i < after.length; i++) {
     if (before[i] === after[i]) continue;
-    const item = safe(after[i]!);
+    const item = safe(after[i]!).firstElementChild!;  // without the line end behind it, of which each change would leave one
     if (i < before.length) list.children[i]!.replaceWith(item);
     else list.append(item);
   }
