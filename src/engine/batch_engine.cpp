@@ -319,6 +319,7 @@ void BatchEngine::publish_status() {
 }
 
 void BatchEngine::loop(std::stop_token stop) {
+  publish_status();
   while (take_messages(stop)) {
     end_cancelled();
     scheduler_.admit();

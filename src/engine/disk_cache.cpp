@@ -154,6 +154,15 @@ bool DiskCache::read(const PageIdentity& expected, std::span<std::byte> page) {
   return good;
 }
 
+void DiskCache::prepare(std::size_t page_bytes, std::size_t page_tokens) {
+  const std::scoped_lock lock(mutex_);
+  for (std::size_t i = offer_count_; i < kMostOffers; ++i) {  // the others are the writer's
+    Offer& offer = offers_[(first_offer_ + i) % kMostOffers];
+    offer.page.reserve(page_bytes);
+    offer.tokens.reserve(page_tokens);
+  }
+}
+
 bool DiskCache::offer(const PageIdentity& identity, std::span<const std::byte> page) {
   const std::scoped_lock lock(mutex_);
   if (std::chrono::steady_clock::now() < retry_) return true;

@@ -33,6 +33,8 @@ class DiskCache {
   void touch(const PageKey& key);
   // Reads a page that find() showed. False where that cannot be done; a file that is not what it should be is removed.
   bool read(const PageIdentity& expected, std::span<std::byte> page);
+  // Pages of this size will be offered: makes room for their copies now, so that offer() allocates nothing.
+  void prepare(std::size_t page_bytes, std::size_t page_tokens);
   // Gives a copy of a page to the writer. False: it has enough to do, offer the page again later.
   bool offer(const PageIdentity& identity, std::span<const std::byte> page);
 

@@ -4,8 +4,10 @@
 
 namespace fathom::engine {
 
-DiskPages::DiskPages(std::shared_ptr<DiskCache> disk, const PageKey& model, std::int64_t most_pages)
-    : disk_(std::move(disk)), model_(model), ring_(disk_ ? static_cast<std::size_t>(most_pages) : 0) {}
+DiskPages::DiskPages(std::shared_ptr<DiskCache> disk, const PageKey& model, const PrefixCache& cache)
+    : disk_(std::move(disk)), model_(model), ring_(disk_ ? static_cast<std::size_t>(cache.all_pages()) : 0) {
+  if (disk_) disk_->prepare(cache.page_bytes(), static_cast<std::size_t>(cache.page_tokens()));
+}
 
 bool DiskPages::read(const PageKey& key, bool answer, std::span<const tokens::TokenId> tokens,
                      std::span<std::byte> page) {

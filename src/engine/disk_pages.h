@@ -13,7 +13,7 @@ namespace fathom::engine {
 class DiskPages {
  public:
   // `disk` may be null: then nothing is ever there. `model`: whose pages these are (cache_identity.h).
-  DiskPages(std::shared_ptr<DiskCache> disk, const PageKey& model, std::int64_t most_pages);
+  DiskPages(std::shared_ptr<DiskCache> disk, const PageKey& model, const PrefixCache& cache);
 
   const PageKey& model() const { return model_; }
   std::optional<bool> find(const PageKey& key) const { return disk_ ? disk_->find(key) : std::nullopt; }

@@ -23,6 +23,7 @@ class PrefixCache {
                                         std::int64_t most_kept);
 
   std::int64_t page_tokens() const { return page_tokens_; }
+  std::size_t page_bytes() const { return pool_.page_bytes(); }
   std::int64_t all_pages() const { return pool_.all_pages(); }
   std::int64_t kept_pages() const { return kept_; }  // that no run uses
   // Pages that take() can still hand out.
@@ -47,7 +48,7 @@ class PrefixCache {
     bool answer = false;
   };
   std::optional<Full> full(const std::byte* page, const PageKey& key) const;
-  std::span<std::byte> bytes(std::byte* page) const { return {page, pool_.page_bytes()}; }
+  std::span<std::byte> bytes(std::byte* page) const { return {page, page_bytes()}; }
   // A run uses these no longer; they are in the order of its positions.
   void release(std::span<std::byte* const> pages);
 

@@ -19,7 +19,7 @@ constexpr std::chrono::milliseconds kReadingBesideStreams(20);
 
 Scheduler::Scheduler(PrefixCache cache, Options options)
     : cache_(std::move(cache)),
-      disk_(std::move(options.disk), options.model, cache_.all_pages()),
+      disk_(std::move(options.disk), options.model, cache_),
       cell_(options.cell),
       two_forms_(options.two_forms),
       share_prefixes_(options.share_prefixes) {

@@ -3,9 +3,11 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <filesystem>
 #include <new>
 
 #include "engine/batch_engine.h"
+#include "engine/disk_cache.h"
 #include "recalling_model.h"
 #include "seen.h"
 
@@ -44,7 +46,7 @@ void operator delete(void* p, std::size_t, std::align_val_t) noexcept {
 namespace fathom::engine {
 namespace {
 
-TEST(Allocation, NoneInADecodeStep) {
+void run_and_count(const EngineOptions& options) {
   auto model = std::make_unique<RecallingModel>(true);
   int steps = 0, counted = 0;
   model->on_step = [&](const model::Step& step) {
@@ -57,7 +59,7 @@ TEST(Allocation, NoneInADecodeStep) {
   auto runner = Runner::make(std::move(model), "recalling",
                              {.threads = 1, .context = 1000, .cache_type = "f32", .prefill_cell = 32});
   ASSERT_TRUE(runner);
-  auto engine = BatchEngine::make(**runner, {}, {.speculate = Speculate::kNever});
+  auto engine = BatchEngine::make(**runner, {}, options);
   ASSERT_TRUE(engine);
   Seen seen[2];
   for (auto& s : seen)
@@ -69,6 +71,21 @@ TEST(Allocation, NoneInADecodeStep) {
   for (auto& s : seen) s.wait();
   EXPECT_GT(counted, 200);
   EXPECT_EQ(allocations, 0);
+}
+
+TEST(Allocation, NoneInADecodeStep) {
+  run_and_count({.speculate = Speculate::kNever});
+}
+
+TEST(Allocation, NoneWherePagesAreWrittenToDisk) {
+  std::string folder = testing::TempDir() + "allocation_XXXXXX";
+  ASSERT_NE(mkdtemp(folder.data()), nullptr);
+  auto disk = DiskCache::open(folder, 1 << 20);
+  ASSERT_TRUE(disk);
+  run_and_count({.disk = *disk, .speculate = Speculate::kNever});
+  EXPECT_GT((*disk)->status().written, 0u);
+  disk->reset();
+  std::filesystem::remove_all(folder);
 }
 
 }  // namespace
