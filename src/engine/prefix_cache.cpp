@@ -25,14 +25,9 @@ PrefixCache::PrefixCache(PagePool pool, std::int64_t page_tokens, std::int64_t m
       tokens_(nodes_.size() * static_cast<std::size_t>(page_tokens)),
       buckets_(std::bit_ceil(nodes_.size()), kNone) {}
 
-std::span<TokenId> PrefixCache::tokens_of(Index i) {
-  const auto n = static_cast<std::size_t>(page_tokens_);
-  return std::span(tokens_).subspan(static_cast<std::size_t>(i) * n, n);
-}
-
 std::span<const TokenId> PrefixCache::tokens_of(Index i) const {
-  const auto n = static_cast<std::size_t>(page_tokens_);
-  return std::span(tokens_).subspan(static_cast<std::size_t>(i) * n, n);
+  return std::span(tokens_).subspan(static_cast<std::size_t>(i) * static_cast<std::size_t>(page_tokens_),
+                                    static_cast<std::size_t>(node(i).count));
 }
 
 PrefixCache::Index PrefixCache::look_up(const PageKey& key, std::span<const TokenId> tokens) const {
@@ -66,7 +61,8 @@ void PrefixCache::hold(std::byte* page) {
 
 std::byte* PrefixCache::keep(std::byte* page, const PageKey& key, std::span<const TokenId> tokens, bool answer) {
   const Index i = index(page);
-  FATHOM_CHECK(node(i).users == 1 && !node(i).full && static_cast<std::int64_t>(tokens.size()) == page_tokens_);
+  FATHOM_CHECK(node(i).users == 1 && node(i).count == 0 && !tokens.empty() &&
+               static_cast<std::int64_t>(tokens.size()) <= page_tokens_);
   if (const Index other = look_up(key, tokens); other != kNone) {
     node(other).answer |= answer;
     std::byte* same = pool_.at(other);
@@ -74,9 +70,9 @@ std::byte* PrefixCache::keep(std::byte* page, const PageKey& key, std::span<cons
     release({&page, 1});
     return same;
   }
-  std::ranges::copy(tokens, tokens_of(i).begin());
+  std::ranges::copy(tokens, tokens_.begin() + static_cast<std::ptrdiff_t>(i) * page_tokens_);
   node(i).key = key;
-  node(i).full = true;
+  node(i).count = static_cast<std::int32_t>(tokens.size());
   node(i).answer = answer;
   node(i).next = std::exchange(bucket(key), i);
   return page;
@@ -84,7 +80,7 @@ std::byte* PrefixCache::keep(std::byte* page, const PageKey& key, std::span<cons
 
 std::optional<PrefixCache::Full> PrefixCache::full(const std::byte* page, const PageKey& key) const {
   const Index i = index(page);
-  if (!node(i).full || node(i).key != key) return std::nullopt;
+  if (node(i).count == 0 || node(i).key != key) return std::nullopt;
   return Full{tokens_of(i), node(i).answer};
 }
 
@@ -94,7 +90,7 @@ void PrefixCache::release(std::span<std::byte* const> pages) {
     const Index i = index(pages[k]);
     FATHOM_CHECK(node(i).users > 0);
     if (--node(i).users > 0) continue;
-    if (node(i).full) {
+    if (node(i).count > 0) {
       append(i);
     } else {
       pool_.give_back({&pages[k], 1});

@@ -1,6 +1,7 @@
-// The cache's pages and what is worth keeping of them: full pages by their keys, in memory. A page is in use by runs,
-// or kept for a later run that begins with the same tokens, or free; kept pages leave, least recently used first, when
-// pages are needed. Which pages a prompt may begin with is decided elsewhere (reusable_prefix.h).
+// The cache's pages and what is worth keeping of them: pages that nobody writes to any more, by their keys, in memory.
+// A page is in use by runs, or kept for a later run that begins with the same tokens, or free; kept pages leave, least
+// recently used first, when pages are needed. Which pages a prompt may begin with is decided elsewhere
+// (reusable_prefix.h).
 #pragma once
 
 #include <cstddef>
@@ -39,10 +40,10 @@ class PrefixCache {
   std::optional<Found> find(const PageKey& key, std::span<const tokens::TokenId> tokens) const;
   // One more run uses a page that find() showed.
   void hold(std::byte* page);
-  // A run has filled the page, and nobody writes to it any more. Returns the page that the run is to use from now on:
-  // it, or another of the same key (then this one is free).
+  // Nobody writes to the page any more: it is full, or holds the last `tokens` of a run. Returns the page that the run
+  // is to use from now on: it, or another of the same key (then this one is free).
   std::byte* keep(std::byte* page, const PageKey& key, std::span<const tokens::TokenId> tokens, bool answer);
-  // What a full page of that key holds; nothing where the page is another's by now.
+  // What a kept page of that key holds; nothing where the page is another's by now.
   struct Full {
     std::span<const tokens::TokenId> tokens;
     bool answer = false;
@@ -59,9 +60,9 @@ class PrefixCache {
   struct Node {
     PageKey key;
     std::int32_t users = 0;
+    std::int32_t count = 0;              // tokens that it is kept for; 0: it has no key
     Index next = kNone;                  // of its bucket
     Index older = kNone, newer = kNone;  // among kept pages without users
-    bool full = false;                   // has a key
     bool answer = false;
   };
 
@@ -69,7 +70,6 @@ class PrefixCache {
   Node& node(Index i) { return nodes_[static_cast<std::size_t>(i)]; }
   const Node& node(Index i) const { return nodes_[static_cast<std::size_t>(i)]; }
   Index index(const std::byte* page) const { return static_cast<Index>(pool_.index(page)); }
-  std::span<tokens::TokenId> tokens_of(Index i);
   std::span<const tokens::TokenId> tokens_of(Index i) const;
   Index& bucket(const PageKey& key) { return buckets_[key.low & (buckets_.size() - 1)]; }
   Index look_up(const PageKey& key, std::span<const tokens::TokenId> tokens) const;

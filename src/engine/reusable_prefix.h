@@ -11,6 +11,8 @@
 // By (a) alone the result equals a fresh prefill bit for bit: full cells serve whoever has them as full cells, the last
 // cell of a prompt serves prompts that end in the same cell. By (b) rows written while decoding, and what led to them,
 // stay as they are, within 1e-4 of a fresh prefill. Architectures with one form fulfil (a) everywhere.
+//
+// Behind that chain the page that an earlier run left unfinished is copied, by (a) alone (Scheduler::begin_last_page).
 #pragma once
 
 #include <cstdint>

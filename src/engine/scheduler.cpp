@@ -175,6 +175,7 @@ bool Scheduler::begin(Sequence& s, bool beside_streams) {
   for (std::size_t p = 0; p < s.full_pages; ++p) s.expanded[p] = s.prefix[p].expanded;
   if (s.full_pages > 0) s.key = s.prefix.back().key;
   s.computed = static_cast<std::int64_t>(s.full_pages) * cache_.page_tokens();
+  begin_last_page(s);
   if (s.set_aside) return true;
   s.statistics.cached_tokens = static_cast<int>(s.computed);
   counts_.prompt_tokens += static_cast<std::uint64_t>(s.prompt_size());
@@ -182,10 +183,52 @@ bool Scheduler::begin(Sequence& s, bool beside_streams) {
   return true;
 }
 
-// The youngest gives its pages up. What was full stays kept while there is room, the rest is computed again.
+// Behind the full pages: a copy of the longest kept page that is not full, where the run would compute its rows in the
+// same form. A page has one form, so that its key can tell it.
+void Scheduler::begin_last_page(Sequence& s) {
+  const auto rest = std::span<const TokenId>(s.ids).subspan(static_cast<std::size_t>(s.computed));
+  const auto most = static_cast<std::size_t>(cache_.page_tokens() - 1);
+  for (std::size_t count = std::min(most, rest.size() - 1); count > 0; --count) {
+    const auto tokens = rest.first(count);
+    const PageKey key = next_key(s.key, tokens, s.expanded[s.full_pages] != 0);
+    const auto found = cache_.find(key, tokens);
+    const auto on_disk = found ? std::nullopt : disk_.find(key);
+    if (!found && !on_disk) continue;
+    if (found) cache_.hold(found->page);  // so that it is not the one that makes room
+    std::byte* page = cache_.take();
+    bool here = page != nullptr;
+    if (found) {
+      if (here) std::ranges::copy(cache_.bytes(found->page), page);
+      cache_.release({&found->page, 1});
+    } else if (here) {
+      here = disk_.read(key, *on_disk, tokens, cache_.bytes(page));
+      counts_.pages_from_disk += here ? 1 : 0;
+      if (!here) cache_.release({&page, 1});
+    }
+    if (!here) return;
+    s.pages.push_back(page);
+    s.computed += static_cast<std::int64_t>(count);
+    return;
+  }
+}
+
+// What a run leaves behind its full pages: the beginning of its conversation's next page.
+void Scheduler::keep_last_page(Sequence& s) {
+  const auto before = static_cast<std::int64_t>(s.full_pages) * cache_.page_tokens();
+  if (!s.begun || s.computed <= before) return;
+  const auto tokens = std::span<const TokenId>(s.ids).subspan(static_cast<std::size_t>(before),
+                                                              static_cast<std::size_t>(s.computed - before));
+  const PageKey key = next_key(s.key, tokens, s.expanded[s.full_pages] != 0);
+  std::byte*& page = s.pages[s.full_pages];
+  page = cache_.keep(page, key, tokens, s.computed > s.prompt_size());
+  disk_.add(page, key);
+}
+
+// The youngest gives its pages up. What they hold stays kept while there is room, the rest is computed again.
 void Scheduler::set_youngest_aside() {
   FATHOM_CHECK(running_.size() > 1);  // one run always fits: there are pages for a whole context
   Sequence& s = *running_.back();
+  keep_last_page(s);
   cache_.release(s.pages);
   s.pages.clear();
   s.computed = 0;
@@ -268,6 +311,7 @@ void Scheduler::advance(Sequence& s, std::int64_t rows) {
 void Scheduler::retire() {
   const auto leave = [this](const std::unique_ptr<Sequence>& s, bool was_running) {
     if (!s->finished) return false;
+    keep_last_page(*s);
     cache_.release(s->pages);
     if (was_running) --s->owner->running;
     if (--s->owner->runs == 0) owners_.erase(owners_.find(s->run.owner));

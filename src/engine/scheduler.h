@@ -74,6 +74,8 @@ class Scheduler {
   bool begin(Sequence& sequence, bool beside_streams);
   enum class Taken : std::uint8_t { kYes, kGone, kNoPage };
   Taken take_kept(Sequence& sequence, const PrefixPage& wanted);
+  void begin_last_page(Sequence& sequence);
+  void keep_last_page(Sequence& sequence);
   void set_youngest_aside();
   void add_decoding();
   void add_prompts(std::int64_t rows);

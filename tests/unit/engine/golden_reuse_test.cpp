@@ -95,7 +95,7 @@ TEST_P(ReuseProperties, AnswersThatGoOnStayCloseToAFreshPrefill) {
   talk.insert(talk.end(), answer.ids.begin(), answer.ids.end());
   talk.insert(talk.end(), GetParam().ids.rbegin(), GetParam().ids.rbegin() + 20);
   const Answer second = served.ask(talk, 3), fresh = Served(GetParam().path, "f32").ask(talk, 3);
-  EXPECT_EQ(second.cached, 48);
+  EXPECT_EQ(second.cached, served.runner().two_forms() ? 48 : 49);
   ASSERT_EQ(second.ids, fresh.ids);
   EXPECT_LT(largest_difference(second, fresh, served.runner().model().config().vocabulary), 1e-4);
 }

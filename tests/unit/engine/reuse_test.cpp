@@ -21,7 +21,7 @@ TEST_P(Reuse, PrefilledPagesEqualAFreshPrefill) {
     int cached;
   };
   for (const auto& [prompt, cached] :
-       {Case{before, 192}, Case{before + text(50, 2), 192}, Case{before + text(300, 3), two ? 128 : 192},
+       {Case{before, 192}, Case{before + text(50, 2), 200}, Case{before + text(300, 3), two ? 128 : 200},
         Case{Ids(before.begin(), before.begin() + 100), two ? 0 : 64},
         Case{Ids(before.begin(), before.begin() + 150), 128}, Case{Ids(before.begin(), before.begin() + 129), 128},
         Case{Ids(before.begin(), before.begin() + 128), 64}, Case{text(300, 4), 0}}) {
@@ -46,7 +46,7 @@ TEST_P(Reuse, AnswersStayAsTheyAre) {
     memory.add(static_cast<std::int64_t>(i), next[i], expanded);
   }
   const Answer second = served.ask(next, 1);
-  EXPECT_EQ(second.cached, 256);
+  EXPECT_EQ(second.cached, two ? 256 : 259);  // the last three in the other form
   EXPECT_EQ(second.ids, Ids{memory.next()});
   const Answer again = served.ask(next, 1);  // asked again, it is the same again
   EXPECT_EQ(again.cached, 384);
@@ -121,7 +121,7 @@ TEST_P(Reuse, AConversationThatWasSetAsideKeepsItsForms) {
     all_submitted.count_down();
     own.wait();
     for (int i = 0; i < (disturbed ? 3 : 0); ++i) older[i].wait();
-    EXPECT_EQ(own.statistics.cached_tokens, 256);
+    EXPECT_EQ(own.statistics.cached_tokens, two ? 256 : 259);
     served.model().on_step = nullptr;
     return own.ids;
   };
