@@ -53,7 +53,7 @@ part_web() {
   return $status
 }
 
-# The libraries that programs use, and schemathesis, which makes requests from the server's own description.
+# The libraries that programs use, unchanged.
 part_clients() {
   local node python
   program && node=$(scripts/fetch_node.sh) && python=$(scripts/clients_python.sh) || return
