@@ -2,8 +2,8 @@
 # repository, not run. A part is a function part_NAME whose output ends with "N passed, N failed"; a new test program is
 # named here once, and from then on its absence is a failure.
 
-parts=(text layers unit isa golden commands server keys clients chat page web run fuzz)
-long_parts=(page_speed unit_asan unit_tsan server_asan server_tsan golden_all exactness tokenizers templates quantize fuzz_long)
+parts=(text layers unit isa golden commands server keys clients app chat page web run fuzz)
+long_parts=(app_kills page_speed unit_asan unit_tsan server_asan server_tsan golden_all exactness tokenizers templates quantize fuzz_long)
 
 fuzz_seconds=12         # of each reader, in the short form
 fuzz_runs=10000000      # of each reader, in the long form
@@ -25,6 +25,9 @@ part_commands() { program && python3 tests/e2e/commands_test.py build/test/fatho
 part_server() { program && python3 tests/e2e/server_test.py build/test/fathom "$model"; }
 
 part_keys() { program && python3 tests/e2e/keys_test.py build/test/fathom "$model"; }
+
+# The chat app's API, with a few kills at random moments; the long form kills it fifty times.
+part_app() { program && python3 tests/e2e/app_test.py build/test/fathom "$model"; }
 
 part_chat() { program && python3 tests/e2e/chat_terminal_test.py build/test/fathom "$model"; }
 
@@ -83,6 +86,8 @@ part_unit_tsan() { unit_tests tsan; }
 part_server_asan() { program asan && python3 tests/e2e/server_test.py build/asan/fathom "$model"; }
 
 part_server_tsan() { program tsan && python3 tests/e2e/server_test.py build/tsan/fathom "$model"; }
+
+part_app_kills() { program && python3 tests/e2e/app_test.py build/test/fathom "$model" --kills 50; }
 
 # Against the references, in a Python of their own (scripts/reference_python.sh).
 part_golden_all() {

@@ -2,6 +2,7 @@
 #include <csignal>
 #include <thread>
 
+#include "apps/chat_data.h"
 #include "apps/commands.h"
 #include "engine/disk_cache.h"
 #include "files/places.h"
@@ -38,6 +39,12 @@ Status serve(const ServeFlags& flags) {
   if (!prices) return std::unexpected(prices.error());
   auto database = open_server_database();
   if (!database) return std::unexpected(database.error());
+  std::optional<ChatData> data;
+  if (!flags.no_chat) {
+    auto opened = ChatData::open(flags.chat_data);
+    if (!opened) return std::unexpected(opened.error());
+    data.emplace(std::move(*opened));
+  }
   auto disk = disk_cache(flags);
   if (!disk) return std::unexpected(disk.error());
   auto model = open_model(flags, {.disk = std::move(*disk), .share_prefixes = flags.share_prefixes});
@@ -48,14 +55,17 @@ Status serve(const ServeFlags& flags) {
                                        .allowed_origins = flags.allowed_origins,
                                        .api_key = flags.api_key,
                                        .database = std::move(*database),
-                                        .prices = std::move(*prices),
+                                       .prices = std::move(*prices),
                                        .proxy = flags.proxy,
                                        .tls_certificate = flags.tls_certificate,
                                        .tls_key = flags.tls_key,
                                        .open = flags.open,
+                                       .chat = data ? data->store() : nullptr,
+                                       .data_folder = data ? data->folder() : "",
                                        .page = server::embedded_page()},
                                       {std::shared_ptr<engine::LoadedModel>(std::move(*model))});
   if (!server) return std::unexpected(server.error());
+  if (data) data->write_address((*server)->url());
   fmt::print("fathom serves {} at {} (context {}); Ctrl-C stops it\n", flags.model, (*server)->url(), context);
   std::fflush(stdout);
   int signal = 0;

@@ -131,6 +131,8 @@ struct ServeFlags : ModelFlags {
   std::string cache_folder;                           // empty: below the data folder
   std::uint64_t cache_disk = std::uint64_t{8} << 30;  // bytes; 0: nothing is kept on disk
   bool share_prefixes = false;
+  std::string chat_data;  // the folder of the conversations; "": within the data folder
+  bool no_chat = false;   // the API and nothing that keeps conversations
 };
 Status serve(const ServeFlags& flags);
 

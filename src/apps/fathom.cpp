@@ -283,6 +283,10 @@ void add_serve(CLI::App& app, ServeFlags& f, Action& action) {
       ->type_name("ORIGIN")
       ->check(origin_validator("http"));
   reach.add_flag("--open", f.open, "serve other machines without a key or encryption: for closed networks only");
+  c.add_option("--chat-data", f.chat_data, "folder to keep conversations in, instead of the usual one")
+      ->envname("FATHOM_CHAT_DATA");
+  c.add_flag("--no-chat", f.no_chat,
+             "the API alone: keep no conversations, and leave those that are kept to another server");
   add_cache_flags(c, f);
   c.callback([&] { action = [&] { return serve(f); }; });
 }

@@ -2,6 +2,8 @@
 
 #include <sqlite3.h>
 
+#include <algorithm>
+
 namespace fathom::chat {
 
 Writer::Writer(files::Database database)
@@ -21,7 +23,7 @@ void Writer::write_soon(std::function<void(files::Database&)> work) {
 
 void Writer::add(Task task) {
   const std::lock_guard lock(mutex_);
-  if (tasks_.empty()) due_ = std::chrono::steady_clock::now() + kLongestWait;
+  if (tasks_.empty()) due_ = std::max(std::chrono::steady_clock::now(), committed_ + kLongestWait);
   urgent_ = urgent_ || task.urgent;
   tasks_.push_back(std::move(task));
   if (tasks_.size() == 1 || urgent_) changed_.notify_one();
@@ -41,6 +43,8 @@ void Writer::loop(std::stop_token stop) {
     std::vector<Task> tasks = take(stop);
     if (tasks.empty()) return;
     commit(std::move(tasks));
+    const std::lock_guard lock(mutex_);
+    committed_ = std::chrono::steady_clock::now();
   }
 }
 

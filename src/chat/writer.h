@@ -1,5 +1,6 @@
 // The one thread that writes. Work that waits for it is committed together: at once where somebody waits for the
-// answer, otherwise after a tenth of a second at most, which is what a crash may cost an answer that is being made.
+// answer, otherwise a tenth of a second after the commit before, which is what a crash may cost an answer that is being
+// made.
 #pragma once
 
 #include <chrono>
@@ -57,10 +58,11 @@ class Writer {
   files::Database database_;  // the thread's own
   std::mutex mutex_;
   std::condition_variable_any changed_;
-  std::vector<Task> tasks_;                    // under mutex_
-  std::chrono::steady_clock::time_point due_;  // under mutex_: of the first of tasks_
-  bool urgent_ = false;                        // under mutex_: one of tasks_ is
-  std::jthread thread_;                        // last: it uses everything above
+  std::vector<Task> tasks_;                          // under mutex_
+  std::chrono::steady_clock::time_point committed_;  // under mutex_: when last
+  std::chrono::steady_clock::time_point due_;        // under mutex_: of the first of tasks_
+  bool urgent_ = false;                              // under mutex_: one of tasks_ is
+  std::jthread thread_;                              // last: it uses everything above
 };
 
 }  // namespace fathom::chat

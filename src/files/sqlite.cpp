@@ -144,10 +144,6 @@ void Database::run_all(std::string_view script) {
   if (sqlite3_exec(handle_, std::string(script).c_str(), nullptr, nullptr, nullptr) != SQLITE_OK) keep_failure();
 }
 
-std::int64_t Database::last_row() const {
-  return sqlite3_last_insert_rowid(handle_);
-}
-
 std::int64_t Database::changes() const {
   return sqlite3_changes64(handle_);
 }

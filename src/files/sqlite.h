@@ -99,7 +99,6 @@ class Database {
   }
   void run_all(std::string_view script);  // statements without values or results
 
-  std::int64_t last_row() const;  // the number of the row inserted last
   bool failed() const { return failure_.has_value(); }
   base::Result<void> take_failure();  // the first failure since the last call
   void fail_with(std::string message);

@@ -36,15 +36,18 @@ bool is_header_list(std::string_view text) {
 
 }  // namespace
 
+bool Access::only_this_machine() const {
+  const std::string bound = host_name(rules_.bound_host);
+  return is_loopback_name(bound) || is_loopback_name(rules_.bound_host) || bound.starts_with("127.");
+}
+
 bool Access::host_allowed(std::string_view host) const {
   const std::string name = host_name(host);
   const auto configured = [&](const std::string& allowed) { return equal_ignoring_case(allowed, name); };
   if (is_loopback_name(name) || std::ranges::any_of(rules_.allowed_hosts, configured)) return true;
   const std::string bound = host_name(rules_.bound_host);
   if (name == bound || name == lower_case(rules_.bound_host)) return true;
-  const bool loopback_only =
-      is_loopback_name(bound) || is_loopback_name(rules_.bound_host) || bound.starts_with("127.");
-  return !loopback_only && is_address(name);
+  return !only_this_machine() && is_address(name);
 }
 
 bool Access::origin_configured(std::string_view origin) const {
@@ -72,6 +75,10 @@ std::optional<ApiError> Access::check_source(const Request& request) const {
                                          "allowed origins",
                                          origin.substr(0, 100)),
                   .code = "origin_not_allowed"};
+}
+
+bool Access::app_needs_key() const {
+  return rules_.passed_on || !only_this_machine();
 }
 
 std::vector<Header> Access::cors_headers(const Request& request) const {

@@ -15,6 +15,7 @@ struct AccessRules {
   std::vector<std::string> allowed_hosts;    // further names it is reached by, without port
   std::vector<std::string> allowed_origins;  // other sites whose pages may call, as "https://chat.example.com"
   std::string api_key;                       // of the command line, "": none; what it opens is Metering's to say
+  bool passed_on = false;                    // a proxy passes on what others ask
 };
 
 class Access {
@@ -23,6 +24,9 @@ class Access {
 
   // Host and Origin; holds for every request.
   std::optional<ApiError> check_source(const Request& request) const;
+  // Whether the chat app's own routes ask for a key: the one person at this machine needs none, others could be
+  // anybody.
+  bool app_needs_key() const;
 
   // The headers by which a browser lets a page of an allowed origin read the response; none for any other.
   std::vector<Header> cors_headers(const Request& request) const;
@@ -30,6 +34,7 @@ class Access {
   std::vector<Header> preflight_headers(const Request& request) const;
 
  private:
+  bool only_this_machine() const;
   bool host_allowed(std::string_view host) const;
   bool origin_configured(std::string_view origin) const;
 

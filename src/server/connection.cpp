@@ -310,6 +310,7 @@ asio::awaitable<bool> LiveConnection::send_events(const Incoming& to, std::uniqu
   const Framing framing = to.http11 ? Framing::kChunked : Framing::kUntilClose;
   Response head{.content_type = std::string(events->content_type()),
                 .headers = {{"Cache-Control", "no-cache, no-transform"}, {"X-Accel-Buffering", "no"}}};
+  for (Header& header : events->headers()) head.headers.push_back(std::move(header));
   for (Header& header : context_.router.extra_headers(to.request)) head.headers.push_back(std::move(header));
   std::string out = head_text(head, to, framing);
   watch();

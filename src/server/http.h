@@ -57,6 +57,7 @@ class EventStream : public PendingReply {
   virtual Events read() = 0;  // never blocks
   virtual std::string_view content_type() const { return "text/event-stream"; }
   virtual std::string keep_alive() const { return ": keep-alive\n\n"; }  // sent when nothing else was for a while
+  virtual std::vector<Header> headers() const { return {}; }             // further ones
 };
 
 // One response, at the end.

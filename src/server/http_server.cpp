@@ -16,6 +16,7 @@
 #include <thread>
 #include <unordered_map>
 
+#include "server/app/app.h"
 #include "server/connection.h"
 #include "server/exposure.h"
 #include "server/server.h"
@@ -30,13 +31,9 @@ using boost::system::error_code;
 
 constexpr std::chrono::milliseconds kCloseLimit{5'000};  // for connections that were told to close at once
 
-RouteContext route_context(const ServerOptions& options, std::vector<std::shared_ptr<engine::LoadedModel>> models) {
+ModelShelf shelf_of(std::vector<std::shared_ptr<engine::LoadedModel>> models) {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return {
-      .shelf = {.models = std::move(models), .created = std::chrono::duration_cast<std::chrono::seconds>(now).count()},
-      .version = options.version,
-      .metering = std::make_shared<Metering>(options.api_key, options.database, options.prices),
-      .caller = {}};
+  return {.models = std::move(models), .created = std::chrono::duration_cast<std::chrono::seconds>(now).count()};
 }
 
 AccessRules access_rules(const ServerOptions& options) {
@@ -50,6 +47,7 @@ AccessRules access_rules(const ServerOptions& options) {
     const std::string host = options.proxy.substr(start);
     rules.allowed_hosts.push_back(host.substr(0, host.rfind(':')));
     rules.allowed_origins.push_back(options.proxy);
+    rules.passed_on = true;
   }
   return rules;
 }
@@ -62,9 +60,15 @@ std::string bracketed(const std::string& host) {
 }  // namespace
 
 struct Server::Impl {
-  Impl(ServerOptions given, std::vector<std::shared_ptr<engine::LoadedModel>> models)
+  Impl(ServerOptions given, const ModelShelf& shelf, std::unique_ptr<app::App> chat_app)
       : options(std::move(given)),
-        router(route_context(options, std::move(models)), access_rules(options), options.page),
+        chat(std::move(chat_app)),
+        router({.shelf = shelf,
+                .version = options.version,
+                .metering = std::make_shared<Metering>(options.api_key, options.database, options.prices),
+                .caller = {},
+                .app = chat.get()},
+               access_rules(options), options.page),
         work(static_cast<std::size_t>(std::max(options.threads, 1))),
         context{options, router, work, nullptr},
         acceptor(asio::make_strand(io)) {}
@@ -80,6 +84,7 @@ struct Server::Impl {
 
   // The order matters: a connection that is left over dies with `io`, and needs the models to cancel its runs.
   ServerOptions options;
+  std::unique_ptr<app::App> chat;
   Router router;
   asio::thread_pool work;
   ConnectionContext context;
@@ -208,6 +213,7 @@ void Server::Impl::stop() {
     error_code ignored;
     acceptor.close(ignored);
   });
+  if (chat) chat->stop();  // its streams would go on for ever
   for_each_connection(&Connection::finish);
   if (!wait_until_empty(options.drain_limit)) {
     for_each_connection(&Connection::drop);
@@ -232,7 +238,14 @@ base::Result<std::unique_ptr<Server>> Server::start(ServerOptions options,
                                      .open = options.open});
       !allowed)
     return std::unexpected(allowed.error());
-  auto impl = std::make_unique<Impl>(std::move(options), std::move(models));
+  const ModelShelf shelf = shelf_of(std::move(models));
+  std::unique_ptr<app::App> chat;
+  if (options.chat) {
+    auto made = app::App::make(options.chat, shelf, options.version, options.data_folder);
+    if (!made) return std::unexpected(made.error());
+    chat = std::move(*made);
+  }
+  auto impl = std::make_unique<Impl>(std::move(options), shelf, std::move(chat));
   if (const auto ready = impl->read_certificate(); !ready) return std::unexpected(ready.error());
   if (const auto listening = impl->listen(); !listening) return std::unexpected(listening.error());
   impl->start_threads();

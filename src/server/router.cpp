@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <exception>
 
+#include "server/app/app.h"
 #include "server/messages_answer.h"
 #include "server/ollama_answer.h"
 
@@ -68,6 +69,10 @@ bool matches(const Route& route, std::string_view path) {
   return path.size() > start.size() && path.starts_with(start);
 }
 
+bool is_app(const Request& request) {
+  return request.path().starts_with("/app/");
+}
+
 // HEAD is answered as GET; the connection leaves the body out.
 std::string_view route_method(const Request& request) {
   return request.method == "HEAD" ? "GET" : std::string_view{request.method};
@@ -116,6 +121,15 @@ Response Router::error(const Request& request, const ApiError& error) const {
 std::optional<Response> Router::refuse(const Request& head) const {
   if (const auto refusal = access_.check_source(head)) return error(head, *refusal);
   if (head.method == "OPTIONS") return std::nullopt;  // a preflight cannot carry a key
+  if (context_.app != nullptr && is_app(head)) {
+    if (!access_.app_needs_key()) return std::nullopt;
+    const auto caller = context_.metering->identify(head);
+    if (!caller) return error(head, caller.error());
+    // The conversations are those of whoever runs the server, not of everybody who may use its models.
+    if (caller->scope == Scope::kAdmin) return std::nullopt;
+    return error_response(
+        {.status = 403, .message = "the conversations need a key for administrators", .code = "forbidden"});
+  }
   const Route* route = find_route(head);
   const bool page = route_method(head) == "GET" && find_page_file(page_, head.path()) != nullptr;
   if (!page && (route == nullptr || !route->open)) {
@@ -142,6 +156,7 @@ Reply Router::dispatch(const Request& request) const {
                                    ? std::vector<Header>{{"Allow", methods.empty() ? "GET, HEAD, OPTIONS" : methods}}
                                    : access_.preflight_headers(request)};
   }
+  if (context_.app != nullptr && is_app(request)) return context_.app->answer(request);
   if (const Route* route = find_route(request)) {
     RouteContext context = context_;
     if (!route->open) {

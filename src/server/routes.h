@@ -20,11 +20,16 @@ struct ModelShelf {
   ApiResult<engine::LoadedModel*> choose(const files::Json& body) const;
 };
 
+namespace app {
+class App;
+}
+
 struct RouteContext {
   ModelShelf shelf;
   std::string version;
   std::shared_ptr<Metering> metering;
-  Caller caller;  // of the request at hand
+  Caller caller;            // of the request at hand
+  app::App* app = nullptr;  // the chat app's API; none: there is none
 };
 
 Reply chat_completions(const RouteContext& context, const Request& request);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "chat/store.h"
 #include "engine/loaded_model.h"
 #include "server/page_file.h"
 #include "server/usage_ledger.h"
@@ -27,8 +28,10 @@ struct ServerOptions {
   std::string tls_certificate, tls_key;  // PEM files; "": no TLS
   bool open = false;                     // serve other machines without key or encryption
   std::string version = "0.1.0";
-  std::span<const PageFile> page;  // embedded_page(); empty: the interface without the page
-  int threads = 2;                 // for sockets; as many again for reading requests and rendering prompts
+  std::shared_ptr<chat::Store> chat;  // conversations; none: the server has no chat app
+  std::string data_folder;            // where models are kept; the chat app tells how much room is left there
+  std::span<const PageFile> page;     // embedded_page(); empty: the interface without the page
+  int threads = 2;                    // for sockets; as many again for reading requests and rendering prompts
   int max_connections = 4096;
   std::size_t max_header_bytes = std::size_t{32} << 10;
   std::size_t max_body_bytes = std::size_t{32} << 20;

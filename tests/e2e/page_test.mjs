@@ -5,8 +5,9 @@
 // "N passed, N failed".
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile } from "node:fs/promises";
 import { createServer } from "node:http";
+import { tmpdir } from "node:os";
 import { createInterface } from "node:readline";
 import { chromium } from "playwright-core";
 
@@ -21,7 +22,8 @@ const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 // ---- Servers
 
 async function startFathom() {
-  const child = spawn(fathom, ["serve", model, "--port", "0"], { stdio: ["ignore", "pipe", "inherit"] });
+  const env = { ...process.env, FATHOM_CHAT_DATA: await mkdtemp(`${tmpdir()}/fathom-chat-`) };
+  const child = spawn(fathom, ["serve", model, "--port", "0"], { stdio: ["ignore", "pipe", "inherit"], env });
   for await (const line of createInterface({ input: child.stdout })) {
     const found = line.match(/http:\/\/\S+/);
     if (found) return { url: found[0], stop: () => child.kill("SIGTERM") };

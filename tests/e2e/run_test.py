@@ -38,7 +38,9 @@ class Run:
     def __init__(self, root, preset):
         self.command = [str(root / "run")]
         self.environment = {name: value for name, value in os.environ.items()
-                            if name not in ("DISPLAY", "WAYLAND_DISPLAY", "SSH_CONNECTION")} | {"FATHOM_PRESET": preset}
+                            if name not in ("DISPLAY", "WAYLAND_DISPLAY", "SSH_CONNECTION")}
+        self.chat_data = tempfile.TemporaryDirectory()
+        self.environment |= {"FATHOM_PRESET": preset, "FATHOM_CHAT_DATA": self.chat_data.name}
 
     def in_script(self, *words, stdin="", **environment):
         return subprocess.run(self.command + list(words), env=self.environment | environment, input=stdin,

@@ -45,8 +45,10 @@ class Server:
 
     def __init__(self, fathom, model, *flags):
         self.log = tempfile.TemporaryFile()
+        self.data = tempfile.TemporaryDirectory()
         self.process = subprocess.Popen([fathom, "serve", model, "--port", "0", *flags], stdout=subprocess.PIPE,
-                                        stderr=self.log, text=True)
+                                        stderr=self.log, text=True,
+                                        env=os.environ | {"FATHOM_CHAT_DATA": self.data.name})
         stuck = threading.Timer(START_SECONDS, self.process.kill)
         stuck.start()
         self.url = None
@@ -320,7 +322,7 @@ def the_page_is_whole_and_asks_nobody_else(server):
 
 @test
 def a_port_in_use_is_said(server):
-    second = subprocess.run([server.process.args[0], "serve", server.process.args[2], "--port", str(server.port)],
+    second = subprocess.run([server.process.args[0], "serve", server.process.args[2], "--port", str(server.port), "--no-chat"],
                             capture_output=True, text=True, timeout=START_SECONDS)
     expect(second.returncode != 0, "exit code")
     expect(f"port {server.port}" in second.stderr and "in use" in second.stderr, second.stderr)

@@ -56,6 +56,15 @@ std::string value_of(const std::vector<Header>& headers, std::string_view name) 
   return "(none)";
 }
 
+TEST(Access, TheChatAppNeedsAKeyOnlyWhereOthersCanReachIt) {
+  for (const char* host : {"127.0.0.1", "localhost", "::1"}) {
+    EXPECT_FALSE(Access({.bound_host = host}).app_needs_key()) << host;
+    EXPECT_TRUE(Access({.bound_host = host, .passed_on = true}).app_needs_key()) << host;
+  }
+  EXPECT_TRUE(Access({.bound_host = "0.0.0.0"}).app_needs_key());
+  EXPECT_TRUE(Access({.bound_host = "192.0.2.1"}).app_needs_key());
+}
+
 TEST(Access, CorsNamesTheConfiguredOriginAndNeverAStar) {
   const Access access({.bound_host = "127.0.0.1", .allowed_origins = {"https://app.example.com"}});
   const Request ours = with({{"Origin", "https://app.example.com"}});

@@ -1,0 +1,163 @@
+// What the routes share: where a conversation is, its options, and the thread that follows runs to their end.
+#include "server/app/app.h"
+
+#include <spdlog/spdlog.h>
+
+#include <chrono>
+
+#include "server/app/app_json.h"
+
+namespace fathom::server::app {
+
+namespace {
+
+constexpr std::chrono::seconds kStopLimit{30};  // an engine ends its runs within a step
+constexpr std::chrono::minutes kPurgeEvery{5};
+constexpr std::int64_t kTemporaryMilliseconds = 3600 * 1000;
+
+}  // namespace
+
+base::Result<std::unique_ptr<App>> App::make(std::shared_ptr<chat::Store> kept, ModelShelf shelf, std::string version,
+                                             std::string folder) {
+  auto temporary = chat::Store::open("");
+  if (!temporary) return std::unexpected(temporary.error());
+  return std::unique_ptr<App>(
+      new App(std::move(kept), std::move(*temporary), std::move(shelf), std::move(version), std::move(folder)));
+}
+
+App::App(std::shared_ptr<chat::Store> kept, std::unique_ptr<chat::Store> temporary, ModelShelf shelf,
+         std::string version, std::string folder)
+    : kept_(std::move(kept)),
+      temporary_(std::move(temporary)),
+      shelf_(std::move(shelf)),
+      version_(std::move(version)),
+      folder_(std::move(folder)),
+      worker_([this](std::stop_token stop) { work(stop); }) {}
+
+App::~App() {
+  stop();
+}
+
+void App::stop() {
+  std::vector<std::shared_ptr<LiveRun>> running;
+  {
+    std::unique_lock lock(mutex_);
+    stopping_ = true;
+    for (const auto& [id, run] : live_) running.push_back(run);
+    cancel_titles();
+  }
+  for (const auto& run : running) run->stop(LiveRun::Why::kShutdown);
+  {
+    std::unique_lock lock(mutex_);
+    if (!idle_.wait_for(lock, kStopLimit, [this] { return live_.empty() && titles_.empty(); }))
+      spdlog::error("{} runs of the chat did not end", live_.size());
+  }
+  changes_.close();
+  worker_.request_stop();
+  if (worker_.joinable()) worker_.join();
+}
+
+// ---- conversations that are not kept
+
+chat::Store& App::store_of(const std::string& conversation) {
+  return is_temporary(conversation) ? *temporary_ : *kept_;
+}
+
+bool App::is_temporary(const std::string& conversation) {
+  const std::lock_guard lock(mutex_);
+  return temporary_ids_.contains(conversation);
+}
+
+void App::is_temporary_now(const std::string& conversation) {
+  const std::lock_guard lock(mutex_);
+  temporary_ids_.insert(conversation);
+}
+
+void App::forget_temporary(const std::string& conversation) {
+  const std::lock_guard lock(mutex_);
+  temporary_ids_.erase(conversation);
+}
+
+void App::purge() {
+  const std::int64_t now = chat::system_milliseconds();
+  if (const auto gone = kept_->purge_deleted(now - chat::kUndoMilliseconds); !gone)
+    spdlog::warn("old deletions could not be purged: {}", gone.error().message);
+  const auto unused = temporary_->purge_unused(now - kTemporaryMilliseconds);
+  if (!unused) return;
+  for (const std::string& id : *unused) forget_temporary(id);
+  tell_gone(*unused);
+}
+
+// ---- settings, options, models
+
+AppResult<Json> App::settings() {
+  const auto stored = kept_->settings();
+  if (!stored) return std::unexpected(from_refusal(stored.error()));
+  return settings_json(*stored);
+}
+
+AppResult<AnswerOptions> App::options_for(const std::string& conversation_options, const Json& run_options) {
+  const auto all = settings();
+  if (!all) return std::unexpected(all.error());
+  const Json own = stored_json(conversation_options);
+  return answer_options(merged({&all->at("options"), &own, &run_options}));
+}
+
+AppResult<engine::LoadedModel*> App::model_for(const AnswerOptions& options) {
+  if (options.model.empty()) return shelf_.models.front().get();
+  if (engine::LoadedModel* model = shelf_.find(options.model)) return model;
+  return std::unexpected(AppError{
+      .status = 409,
+      .code = "model_missing",
+      .message = fmt::format("the model {} is not loaded; there is {}", options.model, shelf_.models.front()->name()),
+      .param = "options.model"});
+}
+
+// ---- changes
+
+Json App::conversation_json(const chat::Conversation& conversation) {
+  return app::conversation_json(conversation, is_temporary(conversation.id));
+}
+
+void App::tell(const chat::Conversation& conversation) {
+  changes_.publish({{"type", "conversation"}, {"conversation", conversation_json(conversation)}});
+}
+
+void App::tell_gone(const std::vector<std::string>& ids) {
+  for (const std::string& id : ids) changes_.publish({{"type", "gone"}, {"id", id}});
+}
+
+// ---- the thread
+
+void App::Desk::put(std::function<void()> task) {
+  const std::lock_guard lock(mutex);
+  tasks.push_back(std::move(task));
+  changed.notify_one();
+}
+
+void App::work(std::stop_token stop) {
+  auto purge_at = std::chrono::steady_clock::now() + kPurgeEvery;
+  for (;;) {
+    std::function<void()> task;
+    {
+      std::unique_lock lock(desk_->mutex);
+      desk_->changed.wait_until(lock, stop, purge_at, [this] { return !desk_->tasks.empty(); });
+      if (!desk_->tasks.empty()) {
+        task = std::move(desk_->tasks.front());
+        desk_->tasks.pop_front();
+      } else if (stop.stop_requested()) {
+        return;
+      }
+    }
+    try {
+      if (task) task();
+      if (std::chrono::steady_clock::now() < purge_at) continue;
+      purge_at = std::chrono::steady_clock::now() + kPurgeEvery;
+      purge();
+    } catch (const std::exception& failure) {
+      spdlog::error("the chat's thread failed: {}", failure.what());
+    }
+  }
+}
+
+}  // namespace fathom::server::app
