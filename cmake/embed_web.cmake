@@ -1,28 +1,19 @@
-# The chat page inside the program: its files become a source file with their bytes, types and ETags whenever one of
-# them changes, in the library fathom_web (server/page_file.h). Include it after the folder `server`.
-# FATHOM_PAGE: "app", built by scripts/build_web.sh, or "plain", the small page that needs nothing but the OpenAI interface.
-set(FATHOM_PAGE plain CACHE STRING "the page inside the program: app or plain")
+# The chat page inside the program: scripts/build_web.sh builds web/, and its files become a source file with their bytes,
+# types and ETags whenever one of them changes, in the library fathom_web (server/page_file.h). Include it after the
+# folder `server`.
 set(embedded_page ${CMAKE_BINARY_DIR}/generated/embedded_page.cpp)
-set(web_build "")
-if(FATHOM_PAGE STREQUAL "app")
-  set(web_folder ${CMAKE_SOURCE_DIR}/build/web)
-  file(GLOB_RECURSE web_files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/web/src/* ${CMAKE_SOURCE_DIR}/web/public/*)
-  list(FILTER web_files EXCLUDE REGEX "/schema[.]d[.]ts$")  # written by the type check
-  foreach(file index.html vite.config.ts svelte.config.js package-lock.json)
-    list(APPEND web_files ${CMAKE_SOURCE_DIR}/web/${file})
-  endforeach()
-  list(APPEND web_files ${CMAKE_SOURCE_DIR}/scripts/build_web.sh)
-  set(web_build COMMAND ${CMAKE_SOURCE_DIR}/scripts/build_web.sh)
-else()
-  set(web_folder ${CMAKE_SOURCE_DIR}/web/plain)
-  file(GLOB_RECURSE web_files CONFIGURE_DEPENDS ${web_folder}/*)
-endif()
+set(build_web ${CMAKE_SOURCE_DIR}/scripts/build_web.sh)
+file(GLOB_RECURSE web_files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/web/src/* ${CMAKE_SOURCE_DIR}/web/public/*)
+list(FILTER web_files EXCLUDE REGEX "/schema[.]d[.]ts$")  # written by the type check
+foreach(file index.html vite.config.ts svelte.config.js package-lock.json)
+  list(APPEND web_files ${CMAKE_SOURCE_DIR}/web/${file})
+endforeach()
 
 add_custom_command(
   OUTPUT ${embedded_page}
-  ${web_build}
-  COMMAND ${CMAKE_COMMAND} "-DFOLDER=${web_folder}" "-DOUTPUT=${embedded_page}" -P ${CMAKE_SOURCE_DIR}/cmake/embed_files.cmake
-  DEPENDS ${web_files} ${CMAKE_SOURCE_DIR}/cmake/embed_files.cmake
+  COMMAND ${build_web}
+  COMMAND ${CMAKE_COMMAND} "-DFOLDER=${CMAKE_SOURCE_DIR}/build/web" "-DOUTPUT=${embedded_page}" -P ${CMAKE_SOURCE_DIR}/cmake/embed_files.cmake
+  DEPENDS ${web_files} ${build_web} ${CMAKE_SOURCE_DIR}/cmake/embed_files.cmake
   COMMENT "Embedding the chat page"
   VERBATIM)
 

