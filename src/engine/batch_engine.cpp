@@ -258,17 +258,26 @@ void BatchEngine::deliver(Sequence& s, std::span<float> logits) {
     for (const auto& [id, p] : top_log_probabilities(logits, wanted)) event.top.push_back({id, p});
   std::vector<float> own;
   if (wanted >= 0) own.assign(logits.begin(), logits.end());
+  if (Constraint* constraint = s.run.constraint.get()) {
+    const auto allowed = constraint->allowed();
+    if (!allowed.empty() && !keep_allowed(logits, allowed))
+      return finish(s,
+                    {.finish = FinishReason::kFailed, .error = "the answer's grammar leaves no token to go on with"});
+  }
   event.token = s.sampler->sample(logits);
   if (!std::isfinite(logits[static_cast<std::size_t>(event.token)]))
     return finish(s, {.finish = FinishReason::kFailed,
                       .error = "the model computes no number any more: its file is damaged, or not what it says"});
   if (wanted >= 0) event.logprob = log_probability(own, event.token);
   s.sampler->accept(event.token);
+  if (s.run.constraint) FATHOM_CHECK(s.run.constraint->accept(event.token));
   s.ids.push_back(event.token);
   ++s.statistics.generated_tokens;
   ++generated_tokens_;
   s.statistics.decode_seconds = seconds(now - s.first_token);
-  const bool stop = !s.run.ignore_stop && std::ranges::find(s.run.stop_tokens, event.token) != s.run.stop_tokens.end();
+  // Where a grammar lets an answer end it ends: what came behind a stop token would be outside the grammar.
+  const bool may_stop = !s.run.ignore_stop || s.run.constraint;
+  const bool stop = may_stop && std::ranges::find(s.run.stop_tokens, event.token) != s.run.stop_tokens.end();
   if (stop) {
     event.finish = FinishReason::kStop;
   } else if (static_cast<std::int64_t>(s.ids.size()) >= s.limit) {

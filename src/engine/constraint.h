@@ -21,4 +21,8 @@ class Constraint {
   virtual void roll_back(int count) = 0;
 };
 
+// Makes every token that is not allowed impossible (its logit -infinity); ids beyond the words are not allowed. False:
+// nothing is left to choose from.
+bool keep_allowed(std::span<float> logits, std::span<const std::uint32_t> allowed);
+
 }  // namespace fathom::engine

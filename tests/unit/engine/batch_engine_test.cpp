@@ -40,6 +40,66 @@ TEST_F(BatchEngineTest, CountsOnFromThePrompt) {
   EXPECT_EQ(seen.statistics.generated_tokens, 4);
 }
 
+// Allows the tokens of `steps[i]` at the i-th place ({}: every token), and remembers what was accepted.
+class ListedConstraint final : public Constraint {
+ public:
+  ListedConstraint(std::vector<std::vector<tokens::TokenId>> steps,
+                   std::shared_ptr<std::vector<tokens::TokenId>> accepted)
+      : steps_(std::move(steps)), accepted_(std::move(accepted)) {}
+
+  std::span<const std::uint32_t> allowed() override {
+    const auto& step = steps_.at(accepted_->size());
+    if (step.empty()) return {};
+    words_.assign(2, 0);
+    for (const tokens::TokenId id : step)
+      if (id >= 0) words_[static_cast<std::size_t>(id) / 32] |= std::uint32_t{1} << (id % 32);
+    return words_;
+  }
+  bool accept(tokens::TokenId token) override {
+    accepted_->push_back(token);
+    return true;
+  }
+  void roll_back(int count) override { accepted_->resize(accepted_->size() - static_cast<std::size_t>(count)); }
+
+ private:
+  std::vector<std::vector<tokens::TokenId>> steps_;
+  std::shared_ptr<std::vector<tokens::TokenId>> accepted_;
+  std::vector<std::uint32_t> words_;
+};
+
+TEST_F(BatchEngineTest, TakesOnlyWhatAConstraintAllows) {
+  start();
+  Seen seen;
+  const auto accepted = std::make_shared<std::vector<tokens::TokenId>>();
+  engine::Run run = greedy({3}, 10);
+  run.sampling.logit_bias = {{9, 100.0f}};  // a bias does not bring back what is not allowed
+  run.sampling.repetition_penalty = 1.5f;
+  run.sampling.top_logprobs = 0;
+  run.stop_tokens = {40};
+  run.ignore_stop = true;
+  run.constraint = std::make_unique<ListedConstraint>(
+      std::vector<std::vector<tokens::TokenId>>{{7, 33}, {}, {34, 49}, {40}}, accepted);
+  ASSERT_TRUE(engine_->submit(std::move(run), seen.sink()));
+  seen.wait();
+  EXPECT_EQ(seen.ids, (std::vector<tokens::TokenId>{7, 9, 34, 40}));
+  EXPECT_EQ(*accepted, seen.ids);
+  EXPECT_EQ(seen.finish, FinishReason::kStop) << "a complete grammar ends a run that would go past its stop tokens";
+  EXPECT_LT(seen.events[0].logprob, -15) << "log-probabilities are the model's own, before the constraint";
+}
+
+TEST_F(BatchEngineTest, FailsARunWhoseConstraintAllowsNothing) {
+  start({.threads = 1, .context = 1000, .cache_type = "f32", .prefill_cell = 16}, {12});
+  Seen seen;
+  const auto accepted = std::make_shared<std::vector<tokens::TokenId>>();
+  engine::Run run = greedy({3}, 10);
+  run.constraint = std::make_unique<ListedConstraint>(std::vector<std::vector<tokens::TokenId>>{{5}, {12}}, accepted);
+  ASSERT_TRUE(engine_->submit(std::move(run), seen.sink()));
+  seen.wait();
+  EXPECT_EQ(seen.finish, FinishReason::kFailed);
+  EXPECT_EQ(seen.ids, (std::vector<tokens::TokenId>{5}));
+  EXPECT_NE(seen.events.back().error.find("grammar"), std::string::npos) << seen.events.back().error;
+}
+
 TEST_F(BatchEngineTest, EndsAtAStopTokenUnlessTold) {
   start();
   Seen stopped, ignored;
