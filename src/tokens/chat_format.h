@@ -17,6 +17,7 @@ class ChatFormat {
   virtual ~ChatFormat() = default;
   virtual std::string_view name() const = 0;
   virtual bool can_think() const = 0;
+  virtual ToolSyntax tool_syntax() const { return ToolSyntax::kNone; }
   virtual base::Result<Prompt> render(const std::vector<Message>& messages, const RenderOptions& options) const = 0;
 };
 
@@ -61,6 +62,19 @@ std::string joined_system(const std::vector<Message>& messages);
 
 // JSON as Python's json.dumps writes it: ", " and ": ", characters as they are.
 std::string python_json(const files::Json& json);
+// Tools in the Hermes form, as Qwen writes them: ChatML's, and the way for templates that have none of their own.
+inline constexpr std::string_view kHermesToolsBefore =
+    "# Tools\n\nYou may call one or more functions to assist with the user query.\n\nYou are provided with function "
+    "signatures within <tools></tools> XML tags:\n<tools>";
+inline constexpr std::string_view kHermesToolsAfter =
+    "\n</tools>\n\nFor each function call, return a json object with function name and arguments within "
+    "<tool_call></tool_call> XML tags:\n<tool_call>\n{\"name\": <function-name>, \"arguments\": <args-json-object>}\n"
+    "</tool_call>";
+void write_hermes_calls(const Message& message, PromptBuilder& out);
+// The same conversation for a template without a place for tools: the list stands in the system message, calls and
+// results in the text of their turns.
+std::vector<Message> with_hermes_tools(const std::vector<Message>& messages, const files::Json& tools);
+
 // What a tool of the OpenAI form says of its function.
 struct ToolFunction {
   std::string name, description;

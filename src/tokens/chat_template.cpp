@@ -191,5 +191,8 @@ std::string_view ChatTemplate::format() const {
 bool ChatTemplate::can_think() const {
   return impl_->format->can_think();
 }
+ToolSyntax ChatTemplate::tool_syntax() const {
+  return impl_->format->tool_syntax();
+}
 
 }  // namespace fathom::tokens

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "files/json.h"
 #include "tokens/tokenizer.h"
+#include "tokens/tool_syntax.h"
 
 namespace fathom::tokens {
 
@@ -61,6 +62,7 @@ class ChatTemplate {
   base::Result<Rendered> render(const std::vector<Message>& messages, const RenderOptions& options) const;
   std::string_view format() const;  // "deepseek-r1", "chatml", "jinja", ... as `inspect` prints it
   bool can_think() const;           // has a thinking switch or always thinks
+  ToolSyntax tool_syntax() const;   // how its answers call tools; kNone: they cannot
 
  private:
   struct Impl;

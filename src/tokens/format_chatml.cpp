@@ -7,19 +7,12 @@ namespace {
 constexpr std::string_view kStart = "<|im_start|>";
 constexpr std::string_view kEnd = "<|im_end|>\n";
 
-constexpr std::string_view kToolsBefore =
-    "# Tools\n\nYou may call one or more functions to assist with the user query.\n\nYou are provided with function "
-    "signatures within <tools></tools> XML tags:\n<tools>";
-constexpr std::string_view kToolsAfter =
-    "\n</tools>\n\nFor each function call, return a json object with function name and arguments within "
-    "<tool_call></tool_call> XML tags:\n<tool_call>\n{\"name\": <function-name>, \"arguments\": <args-json-object>}\n"
-    "</tool_call>";
-
 class ChatMl : public ChatFormat {
  public:
   explicit ChatMl(const FormatTokens& tokens) : tokens_(tokens) {}
   std::string_view name() const override { return "chatml"; }
   bool can_think() const override { return tokens_.can_think; }
+  ToolSyntax tool_syntax() const override { return ToolSyntax::kHermes; }
 
   base::Result<Prompt> render(const std::vector<Message>& messages, const RenderOptions& options) const override {
     if (auto checked = check_messages(name(), messages); !checked) return std::unexpected(checked.error());
@@ -56,9 +49,9 @@ class ChatMl : public ChatFormat {
   static void write_tools(const files::Json& tools, const std::string& system, PromptBuilder& out) {
     out.fixed(kStart).fixed("system\n").given(system);
     if (!system.empty()) out.fixed("\n\n");
-    out.fixed(kToolsBefore);
+    out.fixed(kHermesToolsBefore);
     for (const files::Json& tool : tools) out.fixed("\n").given(python_json(tool));
-    out.fixed(kToolsAfter).fixed(kEnd);
+    out.fixed(kHermesToolsAfter).fixed(kEnd);
   }
 
   void write_assistant(const Message& m, PromptBuilder& out) const {
@@ -69,13 +62,7 @@ class ChatMl : public ChatFormat {
     }
     out.given(m.content);
     if (m.prefix) return;
-    bool line = !m.content.empty();
-    for (const ToolCall& call : m.tool_calls) {
-      if (std::exchange(line, true)) out.fixed("\n");
-      out.fixed("<tool_call>\n{\"name\": \"").given(call.name).fixed("\", \"arguments\": ");
-      const auto arguments = files::parse_json(call.arguments, "arguments");
-      out.given(arguments ? python_json(*arguments) : call.arguments).fixed("}\n</tool_call>");
-    }
+    write_hermes_calls(m, out);
     out.fixed(kEnd);
   }
 

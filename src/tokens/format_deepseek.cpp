@@ -63,6 +63,9 @@ class Deepseek : public ChatFormat {
     return {};
   }
   bool can_think() const override { return generation_ != Generation::kV3; }
+  ToolSyntax tool_syntax() const override {
+    return generation_ == Generation::kV31 ? ToolSyntax::kDeepseekV31 : ToolSyntax::kDeepseekV3;
+  }
 
   base::Result<Prompt> render(const std::vector<Message>& messages, const RenderOptions& options) const override {
     if (auto checked = check_messages(name(), messages); !checked) return std::unexpected(checked.error());

@@ -23,22 +23,44 @@ class JinjaFormat : public ChatFormat {
         tokens_(tokens),
         thinks_(text.find("<think>") != text.npos || text.find("enable_thinking") != text.npos),
         knows_developer_(text.find("developer") != text.npos),
-        knows_tools_(text.find("tools") != text.npos) {}
+        knows_tools_(text.find("tools") != text.npos),
+        knows_calls_(text.find("tool_calls") != text.npos),
+        tool_syntax_(knows_tools_ || knows_calls_ ? syntax_in(text) : ToolSyntax::kHermes) {}
 
   std::string_view name() const override { return "jinja"; }
   bool can_think() const override { return thinks_; }
+  ToolSyntax tool_syntax() const override { return tool_syntax_; }
 
   base::Result<Prompt> render(const std::vector<Message>& messages, const RenderOptions& options) const override {
-    if (!options.tools.empty() && !knows_tools_) {
-      return base::fail("the model's chat template has no place for tools: it was not trained to call any");
+    const bool tool_turns =
+        std::ranges::any_of(messages, [](const Message& m) { return !m.tool_calls.empty() || m.role == "tool"; });
+    if (!knows_tools_ && knows_calls_ && !options.tools.empty())
+      return base::fail("the model's chat template writes calls of tools, but has no place for the list of them");
+    if (!knows_tools_ && !knows_calls_ && (tool_turns || !options.tools.empty())) {
+      RenderOptions without = options;
+      without.tools = files::Json::array();
+      return render_own(with_hermes_tools(messages, options.tools), without);
     }
+    return render_own(messages, options);
+  }
+
+ private:
+  // The markup that a template with tools shows its model.
+  static ToolSyntax syntax_in(std::string_view text) {
+    const auto has = [&](std::string_view part) { return text.find(part) != text.npos; };
+    if (has("<｜tool▁call▁begin｜>")) return has("```json") ? ToolSyntax::kDeepseekV3 : ToolSyntax::kDeepseekV31;
+    if (has("<tool_call>") && !has("<function=")) return ToolSyntax::kHermes;
+    if (has("<|start_header_id|>") && has("\"parameters\": ")) return ToolSyntax::kLlama3;
+    return ToolSyntax::kNone;
+  }
+
+  base::Result<Prompt> render_own(const std::vector<Message>& messages, const RenderOptions& options) const {
     if (!messages.empty() && messages.back().prefix) return render_prefix(messages, options);
     auto text = render_text(messages, options);
     if (!text) return std::unexpected(text.error());
     return pieces_of(*text);
   }
 
- private:
   // Templates take a call's arguments as an object, as transformers documents it; some only as a string.
   base::Result<Text> render_text(const std::vector<Message>& messages, const RenderOptions& options) const {
     auto text = render_with(messages, options, ArgumentsAs::kObjects);
@@ -157,7 +179,8 @@ class JinjaFormat : public ChatFormat {
   const FormatTokens tokens_;
   const bool thinks_;
   const bool knows_developer_;
-  const bool knows_tools_;
+  const bool knows_tools_, knows_calls_;
+  const ToolSyntax tool_syntax_;
 };
 
 }  // namespace

@@ -19,8 +19,10 @@ std::size_t held_at_end(std::string_view text, std::string_view tag) {
 
 }  // namespace
 
-ReasoningReader::ReasoningReader(const Tokenizer& tokenizer, bool opens_thinking)
-    : detokenizer_(tokenizer),
+ReasoningReader::ReasoningReader(const Tokenizer& tokenizer, bool opens_thinking, std::vector<TokenId> kept)
+    : tokenizer_(&tokenizer),
+      detokenizer_(tokenizer),
+      kept_(std::move(kept)),
       think_(tokenizer.find(kThink)),
       think_end_(tokenizer.find(kThinkEnd)),
       state_(opens_thinking ? State::kReasoning : State::kStart),
@@ -36,7 +38,12 @@ ReasoningReader::Text ReasoningReader::push(TokenId id) {
     out.in_reasoning = true;
     return out;
   } else {
-    pending_ += detokenizer_.push(id);
+    if (state_ != State::kReasoning && std::ranges::find(kept_, id) != kept_.end()) {
+      pending_ += detokenizer_.flush();
+      pending_ += tokenizer_->bytes(id);
+    } else {
+      pending_ += detokenizer_.push(id);
+    }
     drain(out);
   }
   out.in_reasoning = state_ == State::kReasoning;

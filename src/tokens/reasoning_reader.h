@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "tokens/tokenizer.h"
 
@@ -13,15 +14,16 @@ namespace fathom::tokens {
 class ReasoningReader {
  public:
   // opens_thinking: the prompt ended inside a thought (Rendered::opens_thinking). Otherwise a <think> that comes first
-  // in the answer opens one. The tokenizer must outlive the reader.
-  ReasoningReader(const Tokenizer& tokenizer, bool opens_thinking);
+  // in the answer opens one. `kept`: control tokens that are text in the content, by their names. The tokenizer must
+  // outlive the reader.
+  ReasoningReader(const Tokenizer& tokenizer, bool opens_thinking, std::vector<TokenId> kept = {});
 
   struct Text {
     std::string reasoning, content;
     bool in_reasoning = false;  // the token belongs to the thought; its tags do
   };
-  // What became certain by this token; half characters, and line ends that a tag may claim, wait. Control tokens give
-  // no text.
+  // What became certain by this token; half characters, and line ends that a tag may claim, wait. Control tokens
+  // that are not kept give no text.
   Text push(TokenId id);
   Text flush();  // what was held back, at the end of the answer
 
@@ -34,7 +36,9 @@ class ReasoningReader {
   void open();
   void close(Text& out);
 
+  const Tokenizer* tokenizer_;
   Detokenizer detokenizer_;
+  std::vector<TokenId> kept_;
   std::optional<TokenId> think_, think_end_;
   State state_;
   bool after_tag_;       // line ends that come now belong to the tag

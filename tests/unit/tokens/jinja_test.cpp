@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "files/json.h"
-#include "tokens/chat_template.h"
+#include "tokens/chat_format.h"
 #include "tokens/jinja/text.h"
 
 namespace fathom::tokens {
@@ -189,9 +189,27 @@ TEST(Jinja, ToolsAndFurtherVariablesAreNotTheTemplates) {
 
 TEST(Jinja, ToolsAreNotDroppedSilently) {
   RenderOptions options;
-  options.tools = files::Json::array({files::Json::object()});
-  EXPECT_EQ(render("{{ messages | length }}", {}, options),
-            "error: the model's chat template has no place for tools: it was not trained to call any");
+  options.tools = files::Json::array({files::Json{{"type", "function"}}});
+  EXPECT_EQ(render("{{ messages[0].tool_calls }}", {message("user", "")}, options),
+            "error: the model's chat template writes calls of tools, but has no place for the list of them");
+}
+
+// A template that knows nothing of tools gets them as text, in the Hermes form.
+TEST(Jinja, ATemplateWithoutToolsIsToldOfThemInTheSystemMessage) {
+  constexpr std::string_view own = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}";
+  RenderOptions options;
+  options.tools = files::Json::array({files::Json{{"type", "function"}}});
+  const std::string list =
+      std::string(kHermesToolsBefore) + "\n{\"type\": \"function\"}" + std::string(kHermesToolsAfter);
+  EXPECT_EQ(render(own, {message("user", "Hi")}, options), "[system]" + list + "[user]Hi");
+  EXPECT_EQ(render(own, {message("system", "Be brief."), message("user", "Hi")}, options),
+            "[system]Be brief.\n\n" + list + "[user]Hi");
+  Message calls = message("assistant", "Look:");
+  calls.tool_calls = {{"id1", "f", R"({"a":1})"}, {"id2", "g", "{}"}};
+  EXPECT_EQ(render(own, {calls, message("tool", "1"), message("tool", "2"), message("user", "So?")}),
+            "[assistant]Look:\n<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": 1}}\n</tool_call>\n"
+            "<tool_call>\n{\"name\": \"g\", \"arguments\": {}}\n</tool_call>"
+            "[user]<tool_response>\n1\n</tool_response>\n<tool_response>\n2\n</tool_response>[user]So?");
 }
 
 TEST(Jinja, CallsMayBeReadAsObjectsOrAsText) {
