@@ -11,10 +11,8 @@ shift
 root=${here%/*}
 folder=$root/build/$preset
 
-# A C++ compiler needs up to this much memory for one of our files; more of them at once than fit would end the build.
-compile_mib=1200
-jobs=$(awk -v cores="$(nproc)" -v each=$compile_mib '
-  /^MemAvailable:/ { fit = int($2 / 1024 / each); print (fit < 1 ? 1 : fit < cores ? fit : cores) }' /proc/meminfo)
+jobs=$("$here/compilers.sh")
+"$here/build_xgrammar.sh" >/dev/null  # CMake asks for it too, but out of sight
 
 configured=$folder/configured_by
 presets=$(cksum <"$root/CMakePresets.json")

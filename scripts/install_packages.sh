@@ -6,7 +6,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd -P)
 . "$here/messages.sh"
-[ $# -ge 1 ] || die "which groups? (build, model, test)"
+[ $# -ge 1 ] || die "which groups? (build, test, long)"
 
 # The wanted lines of packages.txt, without the group: "package" or "package | package".
 wanted() {

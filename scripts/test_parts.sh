@@ -2,7 +2,7 @@
 # repository, not run. A part is a function part_NAME whose output ends with "N passed, N failed"; a new test program is
 # named here once, and from then on its absence is a failure.
 
-parts=(text layers unit isa golden commands server keys clients app chat page web run fuzz)
+parts=(text layers unit isa golden schemas commands server keys clients app chat page web run fuzz)
 long_parts=(app_kills page_speed unit_asan unit_tsan server_asan server_tsan golden_all exactness tokenizers templates quantize fuzz_long)
 
 fuzz_seconds=12         # of each reader, in the short form
@@ -19,6 +19,12 @@ part_isa() { program && as_one_test tests/check_isa_objects.sh build/test; }
 part_golden() { program && python3 tests/golden/check.py build/test/fathom tests/golden/data; }
 
 part_commands() { program && python3 tests/e2e/commands_test.py build/test/fathom "$model"; }
+
+# JSON schemas as grammars, against the suite of the language.
+part_schemas() {
+  local suite
+  suite=$(scripts/fetch_schema_suite.sh) && scripts/build.sh test schema_suite && build/test/tests/schema_suite "$suite"
+}
 
 # The program as a whole, with the default model: its server over HTTP, its chat at a terminal, its page in
 # Chromium, ./run itself.

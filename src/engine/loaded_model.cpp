@@ -96,4 +96,11 @@ Result<std::unique_ptr<LoadedModel>> load_model(const std::string& path, const L
   return model;
 }
 
+const grammar::Compiler& LoadedModel::grammars() const {
+  std::call_once(grammars_once_, [this] {
+    grammars_ = std::make_unique<grammar::Compiler>(tokenizer(), stop_tokens(), chat_template().tool_syntax());
+  });
+  return *grammars_;
+}
+
 }  // namespace fathom::engine

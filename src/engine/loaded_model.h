@@ -4,11 +4,13 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
 
 #include "engine/engine.h"
+#include "grammar/compiler.h"
 #include "tokens/chat_template.h"
 
 namespace fathom::engine {
@@ -48,6 +50,13 @@ class LoadedModel {
   virtual const SamplingOptions& default_sampling() const = 0;  // the file's own recommendations over the built-in ones
   virtual std::span<const tokens::TokenId> stop_tokens() const = 0;
   virtual int context_length() const = 0;
+
+  // Compiles what answers of this model may be held to. Made when first asked for; safe from several threads.
+  const grammar::Compiler& grammars() const;
+
+ private:
+  mutable std::once_flag grammars_once_;
+  mutable std::unique_ptr<grammar::Compiler> grammars_;
 };
 
 // `path`: a GGUF file or a directory in Hugging Face's layout. Errors: whatever is wrong with the files, in one line.
