@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "tokens/reasoning_reader.h"
+#include "tokens/tool_call_reader.h"
 
 namespace fathom::engine {
 
@@ -52,11 +53,13 @@ class StopText {
 class AnswerStream {
  public:
   AnswerStream(const LoadedModel& model, const AnswerRequest& request, AnswerSink sink)
-      : reader_(model.tokenizer(), request.prompt.opens_thinking),
+      : reader_(model.tokenizer(), request.prompt.opens_thinking,
+                tokens::tool_tokens(model.tokenizer(), request.tools)),
         stops_(request.stop),
         sink_(std::move(sink)),
         logprobs_(request.sampling.top_logprobs >= 0) {
     if (request.plain) plain_.emplace(model.tokenizer(), true);
+    if (request.tools != tokens::ToolSyntax::kNone) calls_.emplace(request.tools);
   }
 
   bool take(const TokenEvent& event, const RunStatistics& statistics) {
@@ -67,7 +70,7 @@ class AnswerStream {
       const auto text = read(event.token);
       if (text.in_reasoning) ++reasoning_tokens_;
       delta.reasoning = text.reasoning;
-      delta.content = stops_.push(text.content, hit);
+      delta.content = stops_.push(without_calls(text.content, false, delta), hit);
       if (logprobs_) delta.tokens.push_back({event.token, event.logprob, event.top, text.in_reasoning});
     }
     if (hit) {
@@ -76,7 +79,7 @@ class AnswerStream {
     } else if (event.finish != FinishReason::kNone) {
       const auto rest = flush();
       delta.reasoning += rest.reasoning;
-      delta.content += stops_.push(rest.content, hit);
+      delta.content += stops_.push(without_calls(rest.content, true, delta), hit);
       if (!hit) delta.content += stops_.flush();
       delta.finish = hit ? FinishReason::kStop : event.finish;
       delta.stop_text = hit.value_or("");
@@ -94,8 +97,23 @@ class AnswerStream {
   Text read(TokenId id) { return plain_ ? Text{.content = plain_->push(id)} : reader_.push(id); }
   Text flush() { return plain_ ? Text{.content = plain_->flush()} : reader_.flush(); }
 
+  // The text without the calls of tools in it, which go into the delta. `last`: the answer is over.
+  std::string without_calls(const std::string& text, bool last, AnswerDelta& delta) {
+    if (!calls_) return text;
+    std::string content;
+    const auto add = [&](tokens::ToolCallReader::Text part) {
+      content += part.content;
+      for (tokens::ToolCallPiece& piece : part.calls)
+        delta.tool_calls.push_back({piece.index, std::move(piece.name), std::move(piece.arguments)});
+    };
+    add(calls_->push(text));
+    if (last) add(calls_->flush());
+    return content;
+  }
+
   tokens::ReasoningReader reader_;
   std::optional<tokens::Detokenizer> plain_;
+  std::optional<tokens::ToolCallReader> calls_;
   StopText stops_;
   AnswerSink sink_;
   bool logprobs_;
@@ -110,7 +128,8 @@ Result<RunId> start_answer(LoadedModel& model, AnswerRequest request, AnswerSink
           .max_tokens = request.max_tokens,
           .stop_tokens = {model.stop_tokens().begin(), model.stop_tokens().end()},
           .ignore_stop = request.ignore_stop,
-          .owner = request.owner};
+          .owner = request.owner,
+          .constraint = request.constraint ? request.constraint() : nullptr};
   auto stream = std::make_shared<AnswerStream>(model, request, std::move(sink));
   return model.engine().submit(std::move(run), [stream](const TokenEvent& event, const RunStatistics& statistics) {
     return stream->take(event, statistics);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -19,10 +20,13 @@ struct AnswerRequest {
   std::vector<std::string> stop;  // an answer ends before the first of these texts
   bool ignore_stop = false;       // go on past the model's end-of-turn tokens
   std::string owner;              // as Run's
+  // Makes the run's constraint; empty: none. (A request is copied for each of its choices, a constraint is not.)
+  std::function<std::unique_ptr<Constraint>()> constraint;
+  tokens::ToolSyntax tools = tokens::ToolSyntax::kNone;  // calls of this form are taken out of the content
 };
 
-// A piece of a tool call. The first of a call has its name (and no arguments), the others pieces of its arguments, which
-// together are one JSON object.
+// A piece of a tool call. The first of a call has its name (and no arguments), the others pieces of its arguments,
+// which together are one JSON object.
 struct ToolCallDelta {
   int index = 0;  // 0, 1, ... in the order in which the calls come
   std::string name;
