@@ -16,6 +16,16 @@ Json token_json(tokens::TokenId id, float logprob, const tokens::Tokenizer& toke
   return {{"token", std::string(bytes)}, {"logprob", logprob}, {"bytes", std::move(numbers)}};
 }
 
+// Whether the turn ends so that the caller may answer its calls. Calls that a limit cut off are no such end.
+const char* finish_name(FinishReason reason, bool has_calls) {
+  return has_calls && reason == FinishReason::kStop ? "tool_calls" : finish_name(reason);
+}
+
+// Unguessable and the same in every chunk: the answer's own random id with the call's place.
+std::string call_id(const AnswerHead& head, int choice, int index) {
+  return fmt::format("call_{}_{}_{}", std::string_view(head.id).substr(head.id.rfind('-') + 1), choice, index);
+}
+
 Json list_or_null(Json& list) {
   if (list.empty()) return nullptr;
   return std::exchange(list, Json::array());
@@ -90,7 +100,10 @@ Json Logprobs::take_content() {
 }
 
 ChunkWriter::ChunkWriter(AnswerHead head, const tokens::Tokenizer& tokenizer)
-    : head_(std::move(head)), tokenizer_(&tokenizer), logprobs_(static_cast<std::size_t>(head_.choices)) {}
+    : head_(std::move(head)),
+      tokenizer_(&tokenizer),
+      logprobs_(static_cast<std::size_t>(head_.choices)),
+      has_calls_(static_cast<std::size_t>(head_.choices)) {}
 
 Json ChunkWriter::envelope(Json choices) const {
   Json chunk = {{"id", head_.id},       {"object", "chat.completion.chunk"},       {"created", head_.created},
@@ -121,8 +134,20 @@ std::string ChunkWriter::write(int choice, const engine::AnswerDelta& delta) {
   if (!delta.reasoning.empty())
     text += chunk(choice, {{"content", nullptr}, {"reasoning_content", delta.reasoning}}, logprobs.take_reasoning());
   if (!delta.content.empty()) text += chunk(choice, {{"content", delta.content}}, logprobs.take_content());
+  for (const engine::ToolCallDelta& call : delta.tool_calls)
+    text += chunk(choice, {{"tool_calls", Json::array({call_json(choice, call)})}}, logprobs.take_content());
   if (delta.finish != FinishReason::kNone) text += finish(choice, delta);
   return text;
+}
+
+// The first delta of a call says what it is, the others are pieces of its arguments.
+Json ChunkWriter::call_json(int choice, const engine::ToolCallDelta& call) {
+  if (call.name.empty()) return {{"index", call.index}, {"function", {{"arguments", call.arguments}}}};
+  has_calls_[static_cast<std::size_t>(choice)] = true;
+  return {{"index", call.index},
+          {"id", call_id(head_, choice, call.index)},
+          {"type", "function"},
+          {"function", {{"name", call.name}, {"arguments", call.arguments}}}};
 }
 
 std::string ChunkWriter::finish(int choice, const engine::AnswerDelta& last) {
@@ -133,10 +158,11 @@ std::string ChunkWriter::finish(int choice, const engine::AnswerDelta& last) {
   }
   ++finished_;
   usage_.add(last);
+  const bool has_calls = has_calls_[static_cast<std::size_t>(choice)];
   Json chunk = envelope(Json::array({Json{{"index", choice},
                                           {"delta", {{"content", ""}}},
                                           {"logprobs", logprobs_[static_cast<std::size_t>(choice)].take()},
-                                          {"finish_reason", finish_name(last.finish)}}}));
+                                          {"finish_reason", finish_name(last.finish, has_calls)}}}));
   if (!done()) return data_event(chunk);
   if (!head_.include_usage) {
     chunk["usage"] = usage_.json();
@@ -154,10 +180,14 @@ void AnswerCollector::add(int choice, const engine::AnswerDelta& delta) {
   Choice& collected = choices_[static_cast<std::size_t>(choice)];
   collected.reasoning += delta.reasoning;
   collected.content += delta.content;
+  for (const engine::ToolCallDelta& call : delta.tool_calls) {
+    if (!call.name.empty()) collected.calls.emplace_back(call.name, "");
+    collected.calls.back().second += call.arguments;
+  }
   if (head_.logprobs) collected.logprobs.add(delta.tokens, *tokenizer_);
   if (delta.finish == FinishReason::kNone) return;
   if (delta.finish == FinishReason::kFailed && error_.empty()) error_ = delta.error.empty() ? "failed" : delta.error;
-  collected.finish_reason = finish_name(delta.finish);
+  collected.finish_reason = finish_name(delta.finish, !collected.calls.empty());
   usage_.add(delta);
   ++finished_;
 }
@@ -169,6 +199,15 @@ Response AnswerCollector::response() const {
     const Choice& choice = choices_[i];
     Json message = {{"role", "assistant"}, {"content", choice.content}};
     if (!choice.reasoning.empty()) message["reasoning_content"] = choice.reasoning;
+    if (!choice.calls.empty()) {
+      if (choice.content.empty()) message["content"] = nullptr;
+      message["tool_calls"] = Json::array();
+      for (std::size_t call = 0; call < choice.calls.size(); ++call)
+        message["tool_calls"].push_back(
+            {{"id", call_id(head_, static_cast<int>(i), static_cast<int>(call))},
+             {"type", "function"},
+             {"function", {{"name", choice.calls[call].first}, {"arguments", choice.calls[call].second}}}});
+    }
     Logprobs logprobs = choice.logprobs;
     choices.push_back({{"index", i},
                        {"message", std::move(message)},

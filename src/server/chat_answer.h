@@ -55,12 +55,14 @@ class ChunkWriter final : public StreamWriter {
 
  private:
   std::string chunk(int choice, files::Json delta, files::Json logprobs) const;
+  files::Json call_json(int choice, const engine::ToolCallDelta& call);
   std::string finish(int choice, const engine::AnswerDelta& last);
   files::Json envelope(files::Json choices) const;
 
   AnswerHead head_;
   const tokens::Tokenizer* tokenizer_;
   std::vector<Logprobs> logprobs_;
+  std::vector<bool> has_calls_;
   Usage usage_;
   int finished_ = 0;
 };
@@ -76,6 +78,7 @@ class AnswerCollector final : public ResponseWriter {
  private:
   struct Choice {
     std::string reasoning, content;
+    std::vector<std::pair<std::string, std::string>> calls;  // name, arguments
     Logprobs logprobs;
     std::string finish_reason;
   };

@@ -1,5 +1,4 @@
-// The fields of a chat request, one by one. A field that the server does not have yet is refused where leaving it out
-// would change the answer; nothing that was asked for is dropped silently.
+// The fields of a chat request, one by one. Nothing that was asked for is dropped silently.
 #include "server/chat_request.h"
 
 #include <algorithm>
@@ -15,27 +14,6 @@ using files::Json;
 
 constexpr std::int64_t kMaxTokensBound = 10'000'000;  // no model's context is near it; the context is the real bound
 constexpr std::size_t kMaxStopBytes = 1024;
-
-ApiError not_yet(std::string param, std::string_view instead) {
-  std::string message = fmt::format("{}: not supported by this server yet; {}", param, instead);
-  return {.status = 400, .message = std::move(message), .param = std::move(param), .code = "unsupported"};
-}
-
-void refuse_what_is_missing(FieldReader& fields) {
-  for (const char* name : {"tools", "functions"}) {
-    const Json* list = fields.array(name);
-    if (list != nullptr && !list->empty()) fields.refuse(not_yet(name, "leave it out"));
-  }
-  if (const Json* choice = fields.value("tool_choice")) {
-    const bool harmless = choice->is_string() && (*choice == "none" || *choice == "auto");
-    if (!harmless) fields.refuse(not_yet("tool_choice", "use \"none\" or leave it out"));
-  }
-  if (const Json* format = fields.object("response_format")) {
-    const auto type = format->find("type");
-    if (type == format->end() || *type != "text")
-      fields.refuse(not_yet("response_format", "only {\"type\":\"text\"} is, so ask for the format in words"));
-  }
-}
 
 void read_sampling(FieldReader& fields, ChatRequest& request) {
   engine::SamplingOptions& sampling = request.sampling;
@@ -200,9 +178,6 @@ ApiResult<ChatRequest> read_answer_options(const Json& body, const engine::Loade
 }
 
 ApiResult<ChatRequest> read_chat_request(const Json& body, const engine::LoadedModel& model) {
-  FieldReader fields(body);
-  refuse_what_is_missing(fields);
-  if (fields.error()) return std::unexpected(*fields.error());
   auto request = read_answer_options(body, model);
   if (!request) return request;
   auto messages = read_messages(body);
@@ -211,6 +186,10 @@ ApiResult<ChatRequest> read_chat_request(const Json& body, const engine::LoadedM
   auto render = read_render_options(body, model);
   if (!render) return std::unexpected(render.error());
   request->render = std::move(*render);
+  auto form = read_answer_form(body, model, request->render.thinking);
+  if (!form) return std::unexpected(form.error());
+  request->form = std::move(*form);
+  request->render.tools = request->form.tools;
   return request;
 }
 

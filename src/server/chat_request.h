@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "engine/loaded_model.h"
-#include "server/api_error.h"
+#include "server/answer_form.h"
 
 namespace fathom::server {
 
@@ -27,6 +27,7 @@ struct ChatRequest {
   bool stream = false;
   bool include_usage = false;  // OpenAI's shape of a stream's end; otherwise DeepSeek's
   bool logprobs = false;
+  AnswerForm form;
 };
 
 // `model` gives the defaults, the vocabulary and what its template can do.

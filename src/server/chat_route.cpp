@@ -2,20 +2,19 @@
 #include "server/answer_writer.h"
 #include "server/chat_answer.h"
 #include "server/chat_run.h"
+#include "server/constraint.h"
 #include "server/field_reader.h"
 
 namespace fathom::server {
 
 RunGroup::Plan answer_plan(const ChatRequest& request) {
-  // 0 leaves the choice of a seed to the engine, so a request's own 0 becomes another number that is always the same.
-  constexpr std::uint64_t kSeedForZero = 0x5eed'0000'0000'0000;
   RunGroup::Plan plan{.answer = {.sampling = request.sampling,
                                  .max_tokens = request.max_tokens,
                                  .stop = request.stop,
                                  .ignore_stop = request.ignore_eos},
                       .choices = request.choices,
                       .seeded = request.seed.has_value()};
-  if (request.seed) plan.answer.sampling.seed = *request.seed == 0 ? kSeedForZero : *request.seed;
+  if (request.seed) plan.answer.sampling.seed = engine::chosen_seed(*request.seed);
   return plan;
 }
 
@@ -36,6 +35,13 @@ ApiResult<ChatRun> start_chat(const RouteContext& context, const files::Json& bo
   auto prompt = read_chat(context, body);
   if (!prompt) return std::unexpected(prompt.error());
   RunGroup::Plan plan = answer_plan(prompt->request);
+  plan.answer.tools = prompt->request.form.tool_syntax;
+  if (prompt->request.form.bounds.bounded()) {
+    plan.answer.constraint = [model = prompt->model, bounds = prompt->request.form.bounds,
+                              opens = prompt->rendered.opens_thinking] {
+      return make_constraint(*model, bounds, opens);
+    };
+  }
   plan.answer.prompt = std::move(prompt->rendered);
   auto runs = RunGroup::start(context, *prompt->model, std::move(plan));
   if (!runs) return std::unexpected(runs.error());

@@ -14,6 +14,8 @@ constexpr std::size_t kMaxWaitingBytes = std::size_t{8} << 20;
 
 std::size_t approximate_bytes(const engine::AnswerDelta& delta) {
   std::size_t bytes = sizeof(ChoiceDelta) + delta.reasoning.size() + delta.content.size();
+  for (const engine::ToolCallDelta& call : delta.tool_calls)
+    bytes += sizeof(call) + call.name.size() + call.arguments.size();
   for (const engine::AnswerToken& token : delta.tokens)
     bytes += sizeof(token) + token.top.size() * sizeof(engine::TokenLogprob);
   return bytes;

@@ -232,7 +232,9 @@ def errors_say_what_is_wrong(server):
                                   ({"n": 100}, 422, "n"), ({"messages": []}, 400, "messages"),
                                   ({"messages": [{"role": "nobody", "content": "x"}]}, 400, "messages"),
                                   ({"stream_options": {}}, 400, "stream_options"), ({"model": "none"}, 404, "model"),
-                                  ({"tools": [{"type": "function", "function": {"name": "f"}}]}, 400, "tools")):
+                                  ({"tools": [{"type": "function", "function": {"name": "a b"}}]}, 400,
+                                   "tools[0].function.name"),
+                                  ({"response_format": {"type": "xml"}}, 400, "response_format")):
         found, _, body = server.chat(**fields)
         expect_equal((found, body["error"]["param"]), (status, param), str(fields))
         expect_equal(set(body["error"]), {"message", "type", "param", "code"}, "fields of the error")
@@ -240,6 +242,57 @@ def errors_say_what_is_wrong(server):
         expect_equal(server.ask("POST", "/v1/chat/completions", text)[0], 400, repr(text))
     expect_equal(server.ask("GET", "/nothing")[0], 404, "an unknown path")
     expect_equal(server.ask("GET", "/v1/chat/completions")[0], 405, "a wrong method")
+
+
+CITY = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 20},
+                                         "people": {"type": "integer", "minimum": 0, "maximum": 99999999},
+                                         "kind": {"enum": ["town", "village"]}},
+        "required": ["city", "people", "kind"], "additionalProperties": False}
+
+
+def expect_city(text, what):
+    city = json.loads(text)
+    expect_equal(list(city), ["city", "people", "kind"], what)
+    expect(isinstance(city["city"], str) and len(city["city"]) <= 20 and 0 <= city["people"] <= 99999999
+           and city["kind"] in ("town", "village"), f"{what}: {text}")
+
+
+@test
+def answers_keep_to_a_schema(server):
+    form = {"type": "json_schema", "json_schema": {"name": "city", "strict": True, "schema": CITY}}
+    about = [{"role": "user", "content": "Tell me of Bonn."}]
+    for temperature in (0, 1.5):
+        choice = server.chat(messages=about, response_format=form, temperature=temperature, seed=3,
+                             max_tokens=200)[2]["choices"][0]
+        expect_equal(choice["finish_reason"], "stop", "the end of an object")
+        expect_city(choice["message"]["content"], f"an answer at temperature {temperature}")
+    text = server.chat(messages=about, guided_regex="[0-9]{3}", temperature=0)[2]["choices"][0]["message"]["content"]
+    expect(len(text) == 3 and text.isdigit(), f"three digits: {text!r}")
+
+
+@test
+def a_required_tool_is_called(server):
+    tool = {"type": "function", "function": {"name": "note_city", "description": "Notes a city.", "parameters": CITY}}
+    about = [{"role": "user", "content": "Note the city of Bonn."}]
+    fields = {"messages": about, "tools": [tool], "tool_choice": "required", "parallel_tool_calls": False,
+              "temperature": 0, "max_tokens": 200}
+    choice = server.chat(**fields)[2]["choices"][0]
+    expect_equal(choice["finish_reason"], "tool_calls", "how a call ends")
+    expect_equal(choice["message"]["content"], None, "no markup in the content")
+    calls = choice["message"]["tool_calls"]
+    expect_equal([(call["type"], call["function"]["name"]) for call in calls], [("function", "note_city")], "the call")
+    expect_city(calls[0]["function"]["arguments"], "its arguments")
+
+    chunks = server.stream(**fields)
+    deltas = [delta for chunk in chunks[:-1] for c in chunk["choices"] for delta in c["delta"].get("tool_calls", [])]
+    expect_equal((deltas[0]["index"], deltas[0]["type"], deltas[0]["function"]), (0, "function", {"name": "note_city", "arguments": ""}),
+                 "the first delta of a call")
+    expect(all("id" not in delta and delta["function"]["arguments"] for delta in deltas[1:]), "pieces of arguments")
+    expect_equal("".join(delta["function"]["arguments"] for delta in deltas), calls[0]["function"]["arguments"],
+                 "the same streamed")
+    result = about + [choice["message"], {"role": "tool", "tool_call_id": calls[0]["id"], "content": "noted"}]
+    status, _, body = server.chat(messages=result, tools=[tool], tool_choice="none", temperature=0, max_tokens=8)
+    expect_equal(status, 200, f"the turn after a call: {body}")
 
 
 @test

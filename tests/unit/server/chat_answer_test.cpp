@@ -193,5 +193,43 @@ TEST_F(ChatAnswerTest, AFailedRunIsAResponse500) {
   EXPECT_EQ(Json::parse(collector.response().body)["error"]["message"], "out of pages");
 }
 
+// Two calls, as the engine gives them.
+std::vector<AnswerDelta> two_calls(FinishReason finish) {
+  return {{.tool_calls = {{.index = 0, .name = "time", .arguments = ""}}},
+          {.tool_calls = {{.index = 0, .name = "", .arguments = "{\"zone\""}}},
+          {.tool_calls = {{.index = 0, .name = "", .arguments = ":1}"}, {.index = 1, .name = "now", .arguments = ""}}},
+          {.tool_calls = {{.index = 1, .name = "", .arguments = "{}"}}},
+          last(finish)};
+}
+
+TEST_F(ChatAnswerTest, CallsOfToolsStreamedPieceByPiece) {
+  const auto all = events(play(head(), two_calls(FinishReason::kStop)));
+  std::vector<Json> calls;
+  for (const Json& chunk : all)
+    if (chunk.is_object())
+      for (const Json& call : chunk["choices"][0]["delta"].value("tool_calls", Json::array())) calls.push_back(call);
+  ASSERT_EQ(calls.size(), 5u);
+  EXPECT_EQ(calls[0], Json::parse(R"({"index":0,"id":"call_1_0_0","type":"function",
+    "function":{"name":"time","arguments":""}})"));
+  EXPECT_EQ(calls[1], Json::parse(R"({"index":0,"function":{"arguments":"{\"zone\""}})"));
+  EXPECT_EQ(calls[3]["index"], 1);
+  EXPECT_EQ(calls[3]["id"], "call_1_0_1");
+  EXPECT_EQ(calls[4], Json::parse(R"({"index":1,"function":{"arguments":"{}"}})"));
+  EXPECT_EQ(all[all.size() - 2]["choices"][0]["finish_reason"], "tool_calls");
+  const auto cut = events(play(head(), two_calls(FinishReason::kLength)));
+  EXPECT_EQ(cut[cut.size() - 2]["choices"][0]["finish_reason"], "length")
+      << "a call that was cut off is not to be made";
+}
+
+TEST_F(ChatAnswerTest, CallsOfToolsInOneResponse) {
+  AnswerCollector collector(head(), tokenizer_);
+  for (const AnswerDelta& delta : two_calls(FinishReason::kStop)) collector.add(0, delta);
+  const Json choice = Json::parse(collector.response().body)["choices"][0];
+  EXPECT_EQ(choice["finish_reason"], "tool_calls");
+  EXPECT_EQ(choice["message"], Json::parse(R"({"role":"assistant","content":null,"tool_calls":[
+    {"id":"call_1_0_0","type":"function","function":{"name":"time","arguments":"{\"zone\":1}"}},
+    {"id":"call_1_0_1","type":"function","function":{"name":"now","arguments":"{}"}}]})"));
+}
+
 }  // namespace
 }  // namespace fathom::server

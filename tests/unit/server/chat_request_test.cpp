@@ -123,12 +123,14 @@ TEST_F(ChatRequestTest, StopIsOneStringOrUpToSixteen) {
   expect_refused(fmt::format(R"({{"stop":"{}"}})", std::string(1025, 'x')), 422, "stop");
 }
 
-TEST_F(ChatRequestTest, WhatIsNotThereYetIsSaidSo) {
-  expect_refused(R"({"tools":[{"type":"function","function":{"name":"f"}}]})", 400, "tools");
+// All of it: answer_form_test.cpp.
+TEST_F(ChatRequestTest, TheFormOfTheAnswerIsReadToo) {
+  const auto request = read(R"({"tools":[{"type":"function","function":{"name":"f"}}]})");
+  ASSERT_TRUE(request);
+  EXPECT_EQ(request->render.tools.size(), 1u);
+  EXPECT_TRUE(request->form.bounds.grammar);
   expect_refused(R"({"tool_choice":"required"})", 400, "tool_choice");
-  expect_refused(R"({"tool_choice":{"type":"function"}})", 400, "tool_choice");
   expect_refused(R"({"response_format":{"type":"json_schema"}})", 400, "response_format");
-  expect_refused(R"({"response_format":{"type":"json_object"}})", 400, "response_format");
 }
 
 TEST_F(ChatRequestTest, StreamOptionsNeedAStream) {
