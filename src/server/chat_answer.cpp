@@ -17,7 +17,7 @@ Json token_json(tokens::TokenId id, float logprob, const tokens::Tokenizer& toke
 }
 
 // Whether the turn ends so that the caller may answer its calls. Calls that a limit cut off are no such end.
-const char* finish_name(FinishReason reason, bool has_calls) {
+const char* end_name(FinishReason reason, bool has_calls) {
   return has_calls && reason == FinishReason::kStop ? "tool_calls" : finish_name(reason);
 }
 
@@ -162,7 +162,7 @@ std::string ChunkWriter::finish(int choice, const engine::AnswerDelta& last) {
   Json chunk = envelope(Json::array({Json{{"index", choice},
                                           {"delta", {{"content", ""}}},
                                           {"logprobs", logprobs_[static_cast<std::size_t>(choice)].take()},
-                                          {"finish_reason", finish_name(last.finish, has_calls)}}}));
+                                          {"finish_reason", end_name(last.finish, has_calls)}}}));
   if (!done()) return data_event(chunk);
   if (!head_.include_usage) {
     chunk["usage"] = usage_.json();
@@ -187,7 +187,7 @@ void AnswerCollector::add(int choice, const engine::AnswerDelta& delta) {
   if (head_.logprobs) collected.logprobs.add(delta.tokens, *tokenizer_);
   if (delta.finish == FinishReason::kNone) return;
   if (delta.finish == FinishReason::kFailed && error_.empty()) error_ = delta.error.empty() ? "failed" : delta.error;
-  collected.finish_reason = finish_name(delta.finish, !collected.calls.empty());
+  collected.finish_reason = end_name(delta.finish, !collected.calls.empty());
   usage_.add(delta);
   ++finished_;
 }
