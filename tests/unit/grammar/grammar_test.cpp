@@ -251,6 +251,9 @@ TEST(Grammar, RefusesWhatIsTooLargeToCompile) {
   for (int i = 0; i < 2000; ++i) properties["a_long_name_of_a_property_" + std::to_string(i)] = {{"type", "integer"}};
   EXPECT_EQ(refused({{"type", "object"}, {"properties", properties}}),
             "schema#/properties/a_long_name_of_a_property_1999: a schema may have 2000 parts at most");
+  EXPECT_NE(refused({{"type", "string"}, {"maxLength", 6001}}).find("too large"), std::string::npos);
+  EXPECT_NE(refused({{"type", "string"}, {"pattern", "(a{3000}b{3000,}c){20}"}}).find("too large"), std::string::npos);
+  EXPECT_FALSE(compiler().compile(*ebnf("root ::= \"a\"{100000}"), false));
   EXPECT_NE(refused({{"const", std::string(300'000, 'x')}}).find("at most"), std::string::npos);
 }
 
