@@ -38,7 +38,7 @@ class AnswerConstraint final : public engine::Constraint {
   bool accept(TokenId token) override {
     const Place before = place_;
     if (place_ == Place::kThought) {
-      if (matcher_ && is_stop(token)) return false;
+      if ((matcher_ && is_stop(token)) || (spent() && token != end_think_)) return false;
       if (token == end_think_) place_ = Place::kAnswer;
     } else if (place_ == Place::kStart && token == think_) {
       place_ = Place::kThought;
@@ -69,15 +69,15 @@ class AnswerConstraint final : public engine::Constraint {
 
   // The budget spent, only the end of the thought may come. A thought that an answer must follow does not end the turn.
   std::span<const std::uint32_t> allowed_in_thought() {
-    const bool spent = budget_ >= 0 && thought_ >= budget_;
-    if (!spent && !matcher_) return {};
-    std::ranges::fill(words_, spent ? 0 : ~std::uint32_t{0});
-    if (spent) set(*end_think_, true);
-    if (!spent)
+    if (!spent() && !matcher_) return {};
+    std::ranges::fill(words_, spent() ? 0 : ~std::uint32_t{0});
+    if (spent()) set(*end_think_, true);
+    if (!spent())
       for (const TokenId stop : stops_) set(stop, false);
     return words_;
   }
 
+  bool spent() const { return budget_ >= 0 && thought_ >= budget_; }
   void set(TokenId id, bool allowed) {
     const std::uint32_t bit = std::uint32_t{1} << (id % 32);
     std::uint32_t& word = words_[static_cast<std::size_t>(id) / 32];
