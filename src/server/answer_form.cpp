@@ -172,8 +172,8 @@ int read_budget(FieldReader& fields) {
 
 }  // namespace
 
-ApiResult<AnswerForm> read_answer_form(const Json& body, const engine::LoadedModel& model,
-                                       std::optional<bool> thinking) {
+ApiResult<AnswerForm> read_answer_form(const Json& body, const engine::LoadedModel& model, std::optional<bool> thinking,
+                                       int max_tokens) {
   AnswerForm form;
   FieldReader fields(body);
   FormatReader reader(fields);
@@ -185,7 +185,9 @@ ApiResult<AnswerForm> read_answer_form(const Json& body, const engine::LoadedMod
   if (fields.error()) return std::unexpected(*fields.error());
 
   form.bounds.may_think = model.chat_template().can_think() && thinking.value_or(true);
-  if (!form.bounds.may_think) form.bounds.max_reasoning_tokens = -1;
+  // A budget that the answer's own limit ends before bounds nothing.
+  const bool idle = max_tokens >= 0 && form.bounds.max_reasoning_tokens >= max_tokens;
+  if (!form.bounds.may_think || idle) form.bounds.max_reasoning_tokens = -1;
   if (form.bounds.may_think && (*format || form.bounds.bounded()) && !model.tokenizer().find("</think>"))
     return std::unexpected(bad(*format ? "response_format" : "thinking",
                                "this model has no token that ends a thought; ask with thinking disabled",

@@ -15,9 +15,9 @@ struct AnswerForm {
   tokens::ToolSyntax tool_syntax = tokens::ToolSyntax::kNone;  // what the answer's calls are read as
 };
 
-// `thinking`: as the template is told; unset: its own default. Errors: what the fields ask that cannot be, a grammar
-// that cannot be compiled.
+// `thinking`: as the template is told; unset: its own default. `max_tokens`: of the answer, -1: as many as fit. Errors:
+// what the fields ask that cannot be, a grammar that cannot be compiled.
 ApiResult<AnswerForm> read_answer_form(const files::Json& body, const engine::LoadedModel& model,
-                                       std::optional<bool> thinking);
+                                       std::optional<bool> thinking, int max_tokens = -1);
 
 }  // namespace fathom::server

@@ -186,7 +186,7 @@ ApiResult<ChatRequest> read_chat_request(const Json& body, const engine::LoadedM
   auto render = read_render_options(body, model);
   if (!render) return std::unexpected(render.error());
   request->render = std::move(*render);
-  auto form = read_answer_form(body, model, request->render.thinking);
+  auto form = read_answer_form(body, model, request->render.thinking, request->max_tokens);
   if (!form) return std::unexpected(form.error());
   request->form = std::move(*form);
   request->render.tools = request->form.tools;

@@ -124,6 +124,13 @@ TEST_F(AnswerFormTest, TheThoughtIsFreeAndTheAnswerIsNot) {
   EXPECT_FALSE(takes(read(R"({"response_format":{"type":"json_object"}})", false), "<think>")) << "thinking is off";
 }
 
+TEST_F(AnswerFormTest, ABudgetBeyondTheAnswerBoundsNothing) {
+  const Json body = Json::parse(R"({"thinking":{"type":"enabled","budget_tokens":100}})");
+  EXPECT_TRUE(read_answer_form(body, model_, std::nullopt, 101)->bounds.bounded());
+  EXPECT_FALSE(read_answer_form(body, model_, std::nullopt, 100)->bounds.bounded());
+  EXPECT_TRUE(read_answer_form(body, model_, std::nullopt)->bounds.bounded());
+}
+
 TEST_F(AnswerFormTest, ABudgetClosesTheThought) {
   for (const auto* body : {R"({"max_reasoning_tokens":3})", R"({"thinking":{"type":"enabled","budget_tokens":3}})",
                            R"({"reasoning_effort":"low","max_reasoning_tokens":3})"}) {
