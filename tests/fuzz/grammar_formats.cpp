@@ -2,6 +2,7 @@
 // within the bounds; and then the mask and the state of the matcher agree along an answer that the same bytes choose.
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "files/json.h"
@@ -14,10 +15,16 @@ using namespace fathom;
 tokens::Tokenizer make_tokenizer() {
   files::Json vocabulary = files::Json::object();
   int id = 0;
-  // The printable bytes of the byte alphabet are themselves; a space is its first other character but 32.
-  for (char c = '!'; c <= '~'; ++c) vocabulary[std::string(1, c)] = id++;
-  vocabulary["Ġ"] = id++;
-  vocabulary["Ċ"] = id++;
+  // The byte alphabet: printable bytes of Latin-1 are themselves, the others stand in order from U+0100 on.
+  const auto add = [&](unsigned code) {
+    vocabulary[code < 0x80
+                   ? std::string(1, static_cast<char>(code))
+                   : std::string{static_cast<char>(0xc0 | code >> 6), static_cast<char>(0x80 | (code & 0x3f))}] = id++;
+  };
+  for (unsigned byte = 0, others = 0x100; byte < 256; ++byte) {
+    const bool printable = (byte > 0x20 && byte < 0x7f) || (byte > 0xa0 && byte != 0xad);
+    add(printable ? byte : others++);
+  }
   vocabulary["{\""] = id++;
   const files::Json file = {
       {"added_tokens",
