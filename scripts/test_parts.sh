@@ -2,7 +2,7 @@
 # repository, not run. A part is a function part_NAME whose output ends with "N passed, N failed"; a new test program is
 # named here once, and from then on its absence is a failure.
 
-parts=(text layers unit isa golden schemas commands server keys clients app chat page web run fuzz)
+parts=(text layers unit isa golden schemas commands server streams keys clients app chat page web run fuzz)
 long_parts=(app_kills page_speed unit_asan unit_tsan server_asan server_tsan golden_all exactness tokenizers templates quantize fuzz_long)
 
 fuzz_seconds=12         # of each reader, in the short form
@@ -29,6 +29,9 @@ part_schemas() {
 # The program as a whole, with the default model: its server over HTTP, its chat at a terminal, its page in
 # Chromium, ./run itself.
 part_server() { program && python3 tests/e2e/server_test.py build/test/fathom "$model"; }
+
+# A thousand streams at once from a model that computes nothing.
+part_streams() { scripts/build.sh test paced_server && python3 tests/e2e/streams_test.py build/test/tests/paced_server; }
 
 part_keys() { program && python3 tests/e2e/keys_test.py build/test/fathom "$model"; }
 

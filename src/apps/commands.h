@@ -22,6 +22,7 @@ struct ModelFlags {
   int context = 0;
   int prefill_cell = 0;
   std::string cache_type;
+  std::string draft;  // a small model that guesses for it; "": none
   std::optional<std::uint64_t> seed;
   std::uint64_t cache_memory = 0;  // bytes; 0: what the weights leave
 };

@@ -37,6 +37,12 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
       ->group("");
 }
 
+// Of commands that answer: what may guess ahead.
+void add_draft_flag(CLI::App& app, ModelFlags& flags) {
+  app.add_option("--draft", flags.draft, "a small model with the same tokenizer that guesses ahead; changes no answer")
+      ->type_name("MODEL");
+}
+
 void add_sampling_flags(CLI::App& app, SamplingFlags& flags) {
   app.add_option("--temp", flags.temperature, "temperature; 0 takes the likeliest token")
       ->check(CLI::Range(0.0, 100.0));
@@ -91,6 +97,7 @@ void add_chat(CLI::App& app, ChatFlags& f, Action& action) {
       "output, without colours where that is no terminal, thoughts go to standard error, and the chat ends.\n"
       "NO_COLOR turns colours off. What is typed is kept in chat_history in the data folder.");
   add_model_flags(c, f);
+  add_draft_flag(c, f);
   c.get_option("MODEL")->required(false);
   add_sampling_flags(c, f.sampling);
   add_thinking_flags(c, f.thinking);
@@ -128,6 +135,7 @@ void add_completions(CLI::App& app, std::string& shell, Action& action) {
 void add_generate(CLI::App& app, GenerateFlags& f, Action& action) {
   CLI::App& c = command(app, "generate", "print one answer", "fathom generate model.gguf -p \"Why is the sky blue?\"");
   add_model_flags(c, f);
+  add_draft_flag(c, f);
   add_sampling_flags(c, f.sampling);
   add_thinking_flags(c, f.thinking);
   CLI::App& prompt = *c.add_option_group("prompt");
@@ -267,6 +275,7 @@ void add_serve(CLI::App& app, ServeFlags& f, Action& action) {
   CLI::App& c =
       command(app, "serve", "serve the chat page and the API to this machine", "fathom serve model.gguf --port 8000");
   add_model_flags(c, f);
+  add_draft_flag(c, f);
   c.add_option("--host", f.host, "address to listen on")->capture_default_str();
   c.add_option("--port", f.port, "port; 0 takes a free one")->check(CLI::Range(0, 65535))->capture_default_str();
   c.add_option("--config", f.config, "configuration, TOML: [prices]")->type_name("FILE");

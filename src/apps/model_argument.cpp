@@ -81,6 +81,11 @@ Result<std::unique_ptr<engine::LoadedModel>> open_model(const ModelFlags& flags,
   if (!path) return std::unexpected(path.error());
   engine::LoadOptions options = load_options(flags);
   options.engine = std::move(engine_options);
+  if (!flags.draft.empty()) {
+    auto draft = resolve_model(flags.draft);
+    if (!draft) return std::unexpected(draft.error());
+    options.draft_path = std::move(*draft);
+  }
   return engine::load_model(*path, options);
 }
 

@@ -45,12 +45,17 @@ Result<std::unique_ptr<BatchEngine>> BatchEngine::make(Runner& runner, std::vect
                                           .share_prefixes = options.share_prefixes,
                                           .disk = options.disk,
                                           .model = options.disk ? cache_identity(runner) : PageKey{}});
-  return std::unique_ptr<BatchEngine>(
-      new BatchEngine(runner, std::move(scheduler), std::move(undefined), options.speculate));
+  return std::unique_ptr<BatchEngine>(new BatchEngine(runner, std::move(scheduler), std::move(undefined), options));
 }
 
-BatchEngine::BatchEngine(Runner& runner, Scheduler scheduler, std::vector<TokenId> undefined, Speculate speculate)
-    : runner_(runner), undefined_(std::move(undefined)), scheduler_(std::move(scheduler)), speculate_(speculate) {
+BatchEngine::BatchEngine(Runner& runner, Scheduler scheduler, std::vector<TokenId> undefined,
+                         const EngineOptions& options)
+    : runner_(runner),
+      undefined_(std::move(undefined)),
+      draft_model_(options.draft),
+      scheduler_(std::move(scheduler)),
+      speculate_(options.speculate) {
+  wanted_.reserve(kMostRunning);
   rows_.reserve(kStepRows + kMostRunning);
   step_pages_.reserve(kMostRunning);
   computed_before_.reserve(kMostRunning);
@@ -135,14 +140,23 @@ std::size_t BatchEngine::guesses_worth(const Sequence& s, std::size_t streams) c
 
 // Guesses what the runs of a step will say. Where prompts are read there are none: what they cost could not be told.
 void BatchEngine::guess() {
+  const auto start = Clock::now();
+  wanted_.clear();
   const std::size_t streams = scheduler_.decoding();
   std::size_t room = streams == scheduler_.running() ? kMostRunning - streams : 0;  // rows with logits
   for (const auto& s : scheduler_.running_list()) {
     const auto left = static_cast<std::size_t>(std::max<std::int64_t>(0, s->limit - s->size() - 1));
-    engine::guess(s->ids, std::exchange(s->drafts.own, -1), std::min({room, left, guesses_worth(*s, streams)}),
-                  s->drafts.tokens);
+    const std::size_t most = std::min({room, left, guesses_worth(*s, streams)});
+    if (draft_model_) {
+      if (most > 0) wanted_.push_back({s->ids, most, &s->draft_memory, &s->drafts.tokens});
+      room -= most;
+      continue;
+    }
+    engine::guess(s->ids, std::exchange(s->drafts.own, -1), most, s->drafts.tokens);
     room -= s->drafts.tokens.size();
   }
+  if (!wanted_.empty()) draft_model_->guess(wanted_);
+  guess_seconds_ = seconds(Clock::now() - start);
 }
 
 void BatchEngine::build_step() {
@@ -176,14 +190,14 @@ void BatchEngine::run_step() {
   const double took = seconds(Clock::now() - start);
   const std::size_t prompt_rows = rows_.size() - streams - drafts;
   if (drafts == 0) pace_.record(took, streams, static_cast<std::int64_t>(prompt_rows));
-  if (prompt_rows == 0) draft_cost_.record(took, streams, drafts);
+  if (prompt_rows == 0) draft_cost_.record(took + (drafts > 0 ? guess_seconds_ : 0), streams, drafts);
   std::span<float> logits = step.logits;
   computed_before_.clear();
   for (const auto& [sequence, rows] : parts_) {
     computed_before_.push_back(sequence->computed);
     logits = logits.subspan(take(*sequence, rows, logits));
   }
-  if (speculate_ != Speculate::kNever && runner_.model().drafts() > 0) draft(step.hidden);
+  if (speculate_ != Speculate::kNever && !draft_model_ && runner_.model().drafts() > 0) draft(step.hidden);
 }
 
 // The model's own layer for the token after next (MTP) follows every row that stands, so that it knows what came

@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "engine/draft_model.h"
 #include "engine/engine.h"
 #include "engine/runner.h"
 #include "engine/scheduler.h"
@@ -30,7 +31,8 @@ class BatchEngine final : public Engine {
   EngineStatus status() const override;
 
  private:
-  BatchEngine(Runner& runner, Scheduler scheduler, std::vector<tokens::TokenId> undefined, Speculate speculate);
+  BatchEngine(Runner& runner, Scheduler scheduler, std::vector<tokens::TokenId> undefined,
+              const EngineOptions& options);
   void loop(std::stop_token stop);
   bool take_messages(std::stop_token stop);
   std::size_t guesses_worth(const Sequence& sequence, std::size_t streams) const;
@@ -57,6 +59,9 @@ class BatchEngine final : public Engine {
   RunId next_id_ = 1;                                 // under mutex_
 
   // The engine thread's own.
+  std::shared_ptr<DraftModel> draft_model_;  // before the scheduler, whose runs hold pages of it
+  std::vector<DraftModel::Wanted> wanted_;
+  double guess_seconds_ = 0;  // what guessing took before this step
   Scheduler scheduler_;
   StepPace pace_;
   Speculate speculate_;

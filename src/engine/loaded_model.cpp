@@ -4,8 +4,10 @@
 #include <filesystem>
 
 #include "engine/batch_engine.h"
+#include "engine/draft_model.h"
 #include "engine/recommended.h"
 #include "engine/runner.h"
+#include "model/sizes.h"
 
 namespace fathom::engine {
 
@@ -63,6 +65,41 @@ std::string name_of(const std::string& path) {
   return p.extension() == ".gguf" ? p.stem().string() : p.filename().string();
 }
 
+Result<tokens::Tokenizer> tokenizer_of(const Runner& runner, const std::string& path) {
+  const files::Gguf* gguf = runner.checkpoint().gguf();
+  return gguf != nullptr ? tokens::Tokenizer::from_gguf(*gguf) : tokens::Tokenizer::from_directory(path);
+}
+
+// The id of the first token that the two do not share, where there is one.
+std::optional<TokenId> first_difference(const tokens::Tokenizer& a, const tokens::Tokenizer& b) {
+  for (TokenId id = 0; id < std::max(a.vocabulary_size(), b.vocabulary_size()); ++id)
+    if (a.bytes(id) != b.bytes(id) || a.is_control(id) != b.is_control(id)) return id;
+  return std::nullopt;
+}
+
+// The model that guesses for another, which is loaded behind it: what it takes of memory is reserved in `options`.
+Result<std::unique_ptr<Runner>> load_draft_runner(LoadOptions& options) {
+  LoadOptions own{.threads = options.threads,
+                  .context = options.context,
+                  .cache_type = options.cache_type,
+                  .cache_bytes = DraftModel::kCacheBytes,
+                  .reserved = options.reserved,
+                  .progress = options.progress};
+  auto runner = Runner::load(options.draft_path, own);
+  if (runner) options.reserved += model::sizes((*runner)->mutable_model()).bytes + DraftModel::kCacheBytes;
+  return runner;
+}
+
+Result<std::shared_ptr<DraftModel>> make_draft_model(std::unique_ptr<Runner> runner, const std::string& path,
+                                                     const tokens::Tokenizer& tokenizer) {
+  const auto own = tokenizer_of(*runner, path);
+  if (!own) return std::unexpected(own.error());
+  if (const auto id = first_difference(*own, tokenizer))
+    return fail("{}: token {} is \"{}\", but \"{}\" in the model that it is to guess for: they need one tokenizer",
+                path, *id, own->bytes(*id), tokenizer.bytes(*id));
+  return DraftModel::make(std::move(runner));
+}
+
 }  // namespace
 
 Result<tokens::Tokenizer> load_tokenizer(const std::string& path) {
@@ -73,17 +110,27 @@ Result<tokens::Tokenizer> load_tokenizer(const std::string& path) {
   return tokens::Tokenizer::from_gguf(*gguf);
 }
 
-Result<std::unique_ptr<LoadedModel>> load_model(const std::string& path, const LoadOptions& options) {
+Result<std::unique_ptr<LoadedModel>> load_model(const std::string& path, LoadOptions options) {
+  std::unique_ptr<Runner> draft;
+  if (!options.draft_path.empty()) {
+    auto loaded = load_draft_runner(options);
+    if (!loaded) return std::unexpected(loaded.error());
+    draft = std::move(*loaded);
+  }
   auto runner = Runner::load(path, options);
   if (!runner) return std::unexpected(runner.error());
   const weights::Checkpoint& checkpoint = (*runner)->checkpoint();
-  auto tokenizer = checkpoint.gguf() != nullptr ? tokens::Tokenizer::from_gguf(*checkpoint.gguf())
-                                                : tokens::Tokenizer::from_directory(path);
+  auto tokenizer = tokenizer_of(**runner, path);
   if (!tokenizer) return std::unexpected(tokenizer.error());
   const std::int64_t vocabulary = (*runner)->model().config().vocabulary;
   if (tokenizer->vocabulary_size() > vocabulary)
     return fail("{}: the tokenizer has ids up to {}, but the model knows {} tokens: they do not belong together", path,
                 tokenizer->vocabulary_size() - 1, vocabulary);
+  if (draft) {
+    auto made = make_draft_model(std::move(draft), options.draft_path, *tokenizer);
+    if (!made) return std::unexpected(made.error());
+    options.engine.draft = std::move(*made);
+  }
   auto chat_template = tokens::ChatTemplate::for_tokenizer(*tokenizer);
   // Such a model still continues texts; whoever wants a chat of it is told why not.
   if (!chat_template) chat_template = tokens::ChatTemplate::none(chat_template.error().message);

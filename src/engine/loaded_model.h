@@ -16,6 +16,7 @@
 namespace fathom::engine {
 
 class DiskCache;
+class DraftModel;
 
 enum class Speculate : std::uint8_t { kNever, kWhereItPays, kAlways };  // always: for tests
 
@@ -26,6 +27,7 @@ struct EngineOptions {
   bool share_prefixes = false;
   // Whether several tokens may be guessed and checked in one step; it changes nothing but the time.
   Speculate speculate = Speculate::kWhereItPays;
+  std::shared_ptr<DraftModel> draft;  // guesses instead of the model's own layer; of one engine alone
 };
 
 struct LoadOptions {
@@ -34,6 +36,8 @@ struct LoadOptions {
   std::string cache_type;       // "f32", "bf16", "q8"; "": f32 with the scalar kernels, bf16 otherwise
   std::size_t cache_bytes = 0;  // memory for the cache of all runs; 0: what the weights leave
   int prefill_cell = 0;         // positions in a cell of the prefill grid; 0: the built-in size (tests make it small)
+  std::string draft_path;       // of a small model with the same tokenizer, which guesses for this one; "": none
+  std::size_t reserved = 0;     // bytes of memory that are not this model's
   EngineOptions engine;
   std::uint64_t seed = 0;                        // of runs that give none; 0: each draws its own
   std::function<void(const std::string&)> note;  // told, in a line each, what is worth knowing; may be empty
@@ -60,7 +64,7 @@ class LoadedModel {
 };
 
 // `path`: a GGUF file or a directory in Hugging Face's layout. Errors: whatever is wrong with the files, in one line.
-base::Result<std::unique_ptr<LoadedModel>> load_model(const std::string& path, const LoadOptions& options);
+base::Result<std::unique_ptr<LoadedModel>> load_model(const std::string& path, LoadOptions options);
 
 // The tokenizer of a GGUF file or of a directory, without the weights.
 base::Result<tokens::Tokenizer> load_tokenizer(const std::string& path);

@@ -116,7 +116,7 @@ Result<void> Runner::size_cache(const LoadOptions& options) {
   const std::size_t memory = base::usable_memory();
   const std::size_t weights = model::sizes(*model_).bytes;
   const std::size_t per_token = resources_.cache.bytes_per_token();
-  const std::size_t taken = weights + kReserve;
+  const std::size_t taken = weights + kReserve + options.reserved;
   cache_budget_ = memory > taken ? memory - taken : 0;
   if (options.cache_bytes > 0) {
     if (options.cache_bytes > cache_budget_)

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/draft_model.h"
 #include "engine/engine.h"
 #include "engine/page_key.h"
 #include "engine/reusable_prefix.h"
@@ -45,6 +46,7 @@ struct Sequence {
   std::uint64_t step = 0;               // the last step that considered its prompt
 
   Drafts drafts;
+  DraftModel::Memory draft_memory;
   std::optional<Sampler> sampler;
   RunStatistics statistics;
   Clock::time_point submitted, admitted, first_token;

@@ -4,9 +4,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
+#include <cmath>
 
 #include "counting_model.h"
 #include "engine/batch_engine.h"
+#include "engine/draft_model.h"
 #include "engine/score.h"
 #include "golden_cases.h"
 #include "seen.h"
@@ -106,12 +109,16 @@ class WaveringModel final : public model::Model {
   }
 };
 
+std::unique_ptr<Runner> runner_of(std::unique_ptr<model::Model> model) {
+  auto runner = Runner::make(std::move(model), "tiny", {.threads = 1, .context = 1000, .cache_type = "f32"});
+  EXPECT_TRUE(runner);
+  return std::move(*runner);
+}
+
 template <class M, class... Args>
 Seen& answer(Seen& seen, engine::Run run, Speculate speculate, Args... args) {
-  auto runner =
-      Runner::make(std::make_unique<M>(args...), "tiny", {.threads = 1, .context = 1000, .cache_type = "f32"});
-  EXPECT_TRUE(runner);
-  auto engine = BatchEngine::make(**runner, {}, {.speculate = speculate});
+  const auto runner = runner_of(std::make_unique<M>(args...));
+  auto engine = BatchEngine::make(*runner, {}, {.speculate = speculate});
   EXPECT_TRUE(engine);
   EXPECT_TRUE((*engine)->submit(std::move(run), seen.sink()));
   seen.wait();
@@ -161,6 +168,101 @@ TEST(Speculation, EndsWhereTheAnswerEnds) {
     EXPECT_EQ(seen.ids.size(), stop ? 49u : 120u);
     EXPECT_EQ(seen.finish, stop ? FinishReason::kStop : FinishReason::kLength);
   }
+}
+
+std::shared_ptr<DraftModel> draft_model(std::unique_ptr<model::Model> model) {
+  auto made = DraftModel::make(runner_of(std::move(model)));
+  EXPECT_TRUE(made);
+  return std::move(*made);
+}
+
+// Numbers count up from 3 past the draft's last, and a draft that always says what comes next is always right.
+TEST(DraftModel, GreedyAnswersAreTheSameInFewerSteps) {
+  for (const int prompt : {1, 300}) {  // the longer one is read in two calls
+    Ids ids(static_cast<std::size_t>(prompt));
+    for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<tokens::TokenId>((i + 3) % 50);
+    const auto run = [&] { return engine::Run{.prompt = ids, .sampling = {.temperature = 0}, .max_tokens = 100}; };
+    Seen with, without;
+    answer<CountingModel>(without, run(), Speculate::kNever, std::chrono::microseconds(0));
+    const auto runner = runner_of(std::make_unique<CountingModel>(std::chrono::microseconds(0)));
+    auto engine =
+        BatchEngine::make(*runner, {},
+                          {.speculate = Speculate::kAlways,
+                           .draft = draft_model(std::make_unique<CountingModel>(std::chrono::microseconds(0)))});
+    ASSERT_TRUE(engine);
+    ASSERT_TRUE((*engine)->submit(run(), with.sink()));
+    with.wait();
+    EXPECT_EQ(with.ids, without.ids);
+    EXPECT_EQ(with.statistics.accepted_tokens, with.statistics.drafted_tokens);
+    EXPECT_GE(with.statistics.accepted_tokens, 80);
+  }
+}
+
+// Guesses are right and wrong by turns, so what the draft's cache holds behind the wrong ones must be written again:
+// CountingModel itself checks what it finds there.
+TEST(DraftModel, RunsOfABatchEachGetTheirOwnAnswer) {
+  constexpr std::size_t kRuns = 12;
+  const auto talk = [&](std::array<Seen, kRuns>& seen, std::shared_ptr<DraftModel> draft, Speculate speculate) {
+    const auto runner = runner_of(std::make_unique<WaveringModel>());
+    auto engine = BatchEngine::make(*runner, {}, {.speculate = speculate, .draft = std::move(draft)});
+    ASSERT_TRUE(engine);
+    for (std::size_t i = 0; i < kRuns; ++i) {
+      const auto number = static_cast<std::int32_t>(i);
+      ASSERT_TRUE((*engine)->submit(
+          {.prompt = Ids(1 + i * 7, number), .sampling = {.temperature = 1, .seed = i + 1}, .max_tokens = 60 + number},
+          seen[i].sink()));
+    }
+    for (Seen& s : seen) s.wait();
+  };
+  std::array<Seen, kRuns> with, without;
+  talk(with, draft_model(std::make_unique<CountingModel>(std::chrono::microseconds(0))), Speculate::kAlways);
+  talk(without, nullptr, Speculate::kNever);
+  int drafted = 0, accepted = 0;
+  for (std::size_t i = 0; i < kRuns; ++i) {
+    EXPECT_EQ(with[i].ids, without[i].ids) << i;
+    drafted += with[i].statistics.drafted_tokens;
+    accepted += with[i].statistics.accepted_tokens;
+  }
+  EXPECT_GT(accepted, drafted / 10);
+  EXPECT_LT(accepted, drafted);
+}
+
+// What a run draws, over many seeds, has the model's own distribution, drafts or not: chi-square of the second token
+// after 3, whose expectation is computed from the logits.
+double chi_square(Speculate speculate, std::shared_ptr<DraftModel> draft) {
+  constexpr int kDraws = 20000;
+  std::array<double, WaveringModel::kVocabulary> counts{}, expected{};
+  const double all = std::exp(3.0) + 4 * std::exp(1.0) + 15 * std::exp(-9.0);
+  const auto chance = [&](int ahead) { return std::exp(ahead == 1 ? 3.0 : ahead < 5 ? 1.0 : -9.0) / all; };
+  for (int first = 0; first < 20; ++first)
+    for (int second = 0; second < 20; ++second)
+      expected[static_cast<std::size_t>((3 + first + second) % 20)] += kDraws * chance(first) * chance(second);
+  const auto runner = runner_of(std::make_unique<WaveringModel>());
+  auto engine = BatchEngine::make(*runner, {}, {.speculate = speculate, .draft = std::move(draft)});
+  EXPECT_TRUE(engine);
+  for (std::uint64_t seed = 1; seed <= kDraws; ++seed) {
+    Seen seen;
+    EXPECT_TRUE((*engine)->submit({.prompt = {3, 9, 3}, .sampling = {.temperature = 1, .seed = seed}, .max_tokens = 3},
+                                  seen.sink()));
+    seen.wait();
+    ++counts[static_cast<std::size_t>(seen.ids[1])];
+  }
+  // Cells that hardly anything falls into are one.
+  double sum = 0, rare = 0, rare_expected = 0;
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    if (expected[i] >= 20) {
+      sum += (counts[i] - expected[i]) * (counts[i] - expected[i]) / expected[i];
+    } else {
+      rare += counts[i], rare_expected += expected[i];
+    }
+  }
+  return sum + (rare - rare_expected) * (rare - rare_expected) / std::max(rare_expected, 1.0);
+}
+
+TEST(Speculation, SampledTokensHaveTheModelsDistribution) {
+  constexpr double kLimit = 27.9;  // 9 common tokens and the rest: 9 degrees of freedom, exceeded once in 1,000
+  EXPECT_LT(chi_square(Speculate::kNever, nullptr), kLimit);
+  EXPECT_LT(chi_square(Speculate::kAlways, draft_model(std::make_unique<WaveringModel>())), kLimit);
 }
 
 // Real arithmetic: the same bits, for every architecture.
