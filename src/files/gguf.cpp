@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <limits>
 
+#include "files/gguf_types.h"
 #include "files/in_quotes.h"
 
 namespace fathom::files {
@@ -28,7 +29,7 @@ constexpr std::uint64_t kLongestName = 1 << 16;
 constexpr std::uint64_t kLargestAlignment = 1 << 20;
 constexpr std::int64_t kMostParts = 65535;  // split.count is a u16
 
-enum Type : std::uint32_t { kU8, kI8, kU16, kI16, kU32, kI32, kF32, kBool, kString, kArray, kU64, kI64, kF64 };
+using namespace gguf_type;
 
 // Bytes that an item takes in the file, for a string at least; 0 for a type that does not exist.
 std::uint64_t least_bytes(std::uint32_t type) {

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "files/gguf.h"
+#include "files/gguf_types.h"
 #include "files/in_quotes.h"
 #include "files/new_file.h"
 
@@ -14,8 +15,7 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "numbers are written as they lie");
 
-// Types of the format, as in gguf.cpp.
-constexpr std::uint32_t kU32 = 4, kI32 = 5, kF32 = 6, kBool = 7, kString = 8, kArray = 9, kU64 = 10;
+using namespace gguf_type;
 constexpr std::string_view kAlignment = "general.alignment";
 
 template <class T>

@@ -56,12 +56,6 @@ base::Error refusal(const HubAccess& access, const HubName& name, const HttpResp
   return {fmt::format("{}: the hub answers with status {}{}", what, head.status, words)};
 }
 
-const Json* member(const Json& object, std::string_view key) {
-  if (!object.is_object()) return nullptr;
-  const auto found = object.find(key);
-  return found == object.end() ? nullptr : &*found;
-}
-
 // A file's entry; empty path: a file of no use here (no plain name, no size).
 Result<HubFile> read_file_entry(const Json& entry) {
   HubFile file;

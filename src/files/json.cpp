@@ -133,4 +133,9 @@ base::Result<Json> read_json(const std::string& path, const JsonLimits& limits) 
   return parse_json({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path, limits);
 }
 
+const Json* member(const Json& object, std::string_view name) {
+  const auto found = object.find(name);  // of what is no object: the end
+  return found == object.end() ? nullptr : &*found;
+}
+
 }  // namespace fathom::files

@@ -18,9 +18,12 @@ struct JsonLimits {
 };
 
 // Objects keep their order, and `find` in them is a linear search: walk a large one instead.
-// `name` stands before the message. Errors: not JSON (with the byte), too long, nested too deep, too many values, a name
-// twice in one object.
+// `name` stands before the message. Errors: not JSON (with the byte), too long, nested too deep, too many values, a
+// name twice in one object.
 base::Result<Json> parse_json(std::string_view text, std::string_view name, const JsonLimits& limits = {});
 base::Result<Json> read_json(const std::string& path, const JsonLimits& limits = {});
+
+// What an object holds under a name; nullptr where it holds nothing, or is no object.
+const Json* member(const Json& object, std::string_view name);
 
 }  // namespace fathom::files

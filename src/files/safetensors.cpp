@@ -59,11 +59,6 @@ std::optional<std::string_view> word_of(DType dtype) {
   return found == kWords.end() ? std::nullopt : std::optional(found->word);
 }
 
-const Json* member(const Json& object, std::string_view name) {
-  const auto found = object.find(name);
-  return found == object.end() ? nullptr : &*found;
-}
-
 // A JSON number that is a count: not negative, and below 2^63.
 std::optional<std::int64_t> count_of(const Json& value) {
   if (!value.is_number_unsigned()) return std::nullopt;
@@ -188,7 +183,7 @@ using WeightMap = std::map<std::string, std::string, std::less<>>;  // tensor to
 Result<WeightMap> read_index(const std::string& path) {
   const auto json = read_json(path, {.bytes = kLongestHeader, .depth = 8});
   if (!json) return std::unexpected(json.error());
-  const Json* map = json->is_object() ? member(*json, "weight_map") : nullptr;
+  const Json* map = member(*json, "weight_map");
   if (map == nullptr || !map->is_object()) return fail("{}: expected an object with a weight_map", path);
   WeightMap shards;
   for (const auto& [tensor, shard] : map->items()) {

@@ -13,7 +13,7 @@ using files::Json;
 using Kind = AnswerBlock::Kind;
 
 // Anthropic counts what the cache gave apart from what had to be read.
-Json usage_json(const AnswerDelta& delta) {
+Json messages_usage(const AnswerDelta& delta) {
   return {{"input_tokens", delta.statistics.prompt_tokens - delta.statistics.cached_tokens},
           {"cache_creation_input_tokens", 0},
           {"cache_read_input_tokens", delta.statistics.cached_tokens},
@@ -96,7 +96,7 @@ class MessageStream final : public BlockStream {
 
  protected:
   std::string begin(const AnswerDelta& first) override {
-    Json usage = usage_json(first);
+    Json usage = messages_usage(first);
     usage["output_tokens"] = 0;
     return event("message_start",
                  {{"message", message_json(head_, Json::array(), nullptr, nullptr, std::move(usage))}});
@@ -129,7 +129,7 @@ class MessageStream final : public BlockStream {
   std::string end() override {
     return event("message_delta",
                  {{"delta", {{"stop_reason", stop_reason(answer())}, {"stop_sequence", stop_sequence(answer())}}},
-                  {"usage", usage_json(answer().last)}}) +
+                  {"usage", messages_usage(answer().last)}}) +
            event("message_stop", Json::object());
   }
 
@@ -153,8 +153,8 @@ Response whole_message(const MessageHead& head, const BlockAnswer& answer) {
   if (const auto error = run_error(answer.last)) return anthropic_error(*error);
   Json content = Json::array();
   for (std::size_t i = 0; i < answer.blocks.size(); ++i) content.push_back(block_json(answer.blocks[i], i, head));
-  return json_response(
-      200, message_json(head, std::move(content), stop_reason(answer), stop_sequence(answer), usage_json(answer.last)));
+  return json_response(200, message_json(head, std::move(content), stop_reason(answer), stop_sequence(answer),
+                                         messages_usage(answer.last)));
 }
 
 Response anthropic_error(const ApiError& error) {

@@ -19,7 +19,7 @@ namespace {
 using files::Json;
 using Lost = std::optional<ApiError>;
 
-constexpr std::string_view kText[] = {"text"};
+constexpr std::string_view kTextBlocks[] = {"text"};
 
 // One of Anthropic's own programs puts a line for the biller first, another one with each request. It is not meant for
 // the model, and would make every prompt a new one to the prefix cache.
@@ -33,7 +33,7 @@ bool is_billing_line(const Json& block) {
 Lost add_system(const Json& system, Json& messages) {
   Json blocks = system;
   if (blocks.is_array()) std::erase_if(blocks.get_ref<Json::array_t&>(), is_billing_line);
-  auto text = joined_text(blocks, "system", kText);
+  auto text = joined_text(blocks, "system", kTextBlocks);
   if (!text) return text.error();
   if (!text->empty()) messages.push_back({{"role", "system"}, {"content", std::move(*text)}});
   return std::nullopt;
@@ -60,7 +60,7 @@ Lost add_user(const Json& content, const std::string& where, Json& messages) {
       flush();
       auto id = block_text(block, "tool_use_id", at);
       if (!id) return id.error();
-      auto result = joined_text(block.value("content", Json()), at + ".content", kText);
+      auto result = joined_text(block.value("content", Json()), at + ".content", kTextBlocks);
       if (!result) return result.error();
       messages.push_back({{"role", "tool"}, {"tool_call_id", std::move(*id)}, {"content", std::move(*result)}});
     } else {
@@ -147,7 +147,7 @@ Lost read_conversation(const Json& body, Json& chat) {
   return std::nullopt;
 }
 
-Lost read_tools(FieldReader& fields, Json& chat) {
+Lost read_messages_tools(FieldReader& fields, Json& chat) {
   const Json* tools = fields.array("tools");
   if (tools == nullptr) return std::nullopt;
   Json functions = Json::array();
@@ -206,7 +206,7 @@ Lost read_thinking(FieldReader& fields, Json& chat) {
   return std::nullopt;
 }
 
-Lost read_format(FieldReader& fields, Json& chat) {
+Lost read_messages_format(FieldReader& fields, Json& chat) {
   const Json* output = fields.object("output_config");
   const Json* format = fields.object("output_format");
   if (output != nullptr && output->contains("format")) format = &(*output)["format"];
@@ -230,7 +230,7 @@ ApiResult<Json> messages_to_chat(const Json& body) {
   const Json* metadata = fields.object("metadata");
   if (metadata != nullptr && metadata->contains("user_id")) chat["user"] = (*metadata)["user_id"];
   if (auto lost = read_conversation(body, chat)) return std::unexpected(std::move(*lost));
-  for (const auto read : {read_tools, read_tool_choice, read_thinking, read_format}) {
+  for (const auto read : {read_messages_tools, read_tool_choice, read_thinking, read_messages_format}) {
     if (auto lost = read(fields, chat)) return std::unexpected(std::move(*lost));
   }
   if (fields.error()) return std::unexpected(*fields.error());

@@ -48,7 +48,7 @@ void read_think(FieldReader& fields, Json& chat) {
   }
 }
 
-void read_format(FieldReader& fields, Json& chat) {
+void read_ollama_format(FieldReader& fields, Json& chat) {
   const Json* format = fields.value("format");
   if (format == nullptr || *format == "") return;
   if (*format == "json") {
@@ -72,7 +72,7 @@ void read_common(FieldReader& fields, Json& chat) {
   chat["stream"] = fields.boolean("stream").value_or(true);
   read_options(fields, chat);
   read_think(fields, chat);
-  read_format(fields, chat);
+  read_ollama_format(fields, chat);
   refuse_images(fields);
   if (fields.boolean("logprobs").value_or(false)) {
     fields.refuse({.status = 400,
@@ -83,7 +83,7 @@ void read_common(FieldReader& fields, Json& chat) {
 }
 
 // Ollama's calls have no ids and its results name at most the tool, so results belong to the calls in their order.
-class Conversation {
+class OllamaConversation {
  public:
   Lost add(const Json& message, const std::string& where) {
     if (!message.is_object()) return bad_block(where, "expected an object with a role and content");
@@ -147,7 +147,7 @@ ApiResult<Json> ollama_chat_to_chat(const Json& body) {
   if (const Json* tools = fields.array("tools"); tools != nullptr && !tools->empty()) chat["tools"] = *tools;
   const Json* given = fields.array("messages");
   if (fields.error()) return std::unexpected(ollama_error(*fields.error()));
-  Conversation conversation;
+  OllamaConversation conversation;
   for (std::size_t i = 0; given != nullptr && i < given->size(); ++i) {
     if (auto lost = conversation.add((*given)[i], fmt::format("messages[{}]", i)))
       return std::unexpected(std::move(*lost));

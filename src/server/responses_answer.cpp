@@ -62,7 +62,7 @@ const char* status_of(const AnswerDelta& last) {
   return last.finish == FinishReason::kLength ? "incomplete" : "completed";
 }
 
-Json usage_json(const AnswerDelta& last) {
+Json responses_usage(const AnswerDelta& last) {
   const int input = last.statistics.prompt_tokens, output = last.statistics.generated_tokens;
   return {{"input_tokens", input},
           {"input_tokens_details", {{"cached_tokens", last.statistics.cached_tokens}}},
@@ -89,7 +89,7 @@ Json response_json(const ResponseHead& head, const BlockAnswer& answer) {
                    {"incomplete_details", nullptr},
                    {"model", head.model},
                    {"output", std::move(output)},
-                   {"usage", over ? usage_json(answer.last) : Json(nullptr)}};
+                   {"usage", over ? responses_usage(answer.last) : Json(nullptr)}};
   if (answer.last.finish == FinishReason::kLength) response["incomplete_details"] = {{"reason", "max_output_tokens"}};
   response.update(head.asked);
   return response;

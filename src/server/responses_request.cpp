@@ -11,11 +11,11 @@ namespace {
 using files::Json;
 using Lost = std::optional<ApiError>;
 
-constexpr std::string_view kText[] = {"input_text", "output_text", "text"};
+constexpr std::string_view kTextParts[] = {"input_text", "output_text", "text"};
 constexpr std::string_view kThought[] = {"reasoning_text", "summary_text", "text"};
 
 // The messages of a chat, made of items: what an assistant thought, said and called in a row is one message of its own.
-class Conversation {
+class ResponsesConversation {
  public:
   Lost add(const Json& item, const std::string& where) {
     if (!item.is_object()) return bad_block(where, "expected an object");
@@ -39,7 +39,7 @@ class Conversation {
       return bad_block(where + ".role", "expected user, assistant, system or developer");
     const Json content = item.value("content", Json());
     if (content.is_null()) return bad_block(where + ".content", "expected a string or an array of parts");
-    auto text = joined_text(content, where + ".content", kText);
+    auto text = joined_text(content, where + ".content", kTextParts);
     if (!text) return text.error();
     if (*role == "assistant") {
       assistant("content")["content"] = std::move(*text);
@@ -76,7 +76,7 @@ class Conversation {
   Lost add_output(const Json& item, const std::string& where) {
     auto id = block_text(item, "call_id", where);
     if (!id) return id.error();
-    auto text = joined_text(item.value("output", Json()), where + ".output", kText);
+    auto text = joined_text(item.value("output", Json()), where + ".output", kTextParts);
     if (!text) return text.error();
     messages_.push_back({{"role", "tool"}, {"tool_call_id", std::move(*id)}, {"content", std::move(*text)}});
     return std::nullopt;
@@ -97,7 +97,7 @@ class Conversation {
 };
 
 Lost read_input(FieldReader& fields, Json& chat) {
-  Conversation conversation;
+  ResponsesConversation conversation;
   if (auto instructions = fields.text("instructions")) conversation.add_text("system", std::move(*instructions));
   const Json* input = fields.value("input");
   if (input == nullptr || (!input->is_string() && !input->is_array()))
@@ -140,7 +140,7 @@ Json nested(const Json& flat, const char* type, std::initializer_list<const char
   return {{"type", type}, {type, std::move(inner)}};
 }
 
-Lost read_tools(FieldReader& fields, Json& chat) {
+Lost read_responses_tools(FieldReader& fields, Json& chat) {
   if (const Json* tools = fields.array("tools")) {
     Json functions = Json::array();
     for (std::size_t i = 0; i < tools->size(); ++i) {
@@ -159,7 +159,7 @@ Lost read_tools(FieldReader& fields, Json& chat) {
   return std::nullopt;
 }
 
-Lost read_format(FieldReader& fields, Json& chat) {
+Lost read_responses_format(FieldReader& fields, Json& chat) {
   const Json* text = fields.object("text");
   if (text == nullptr || !text->contains("format") || (*text)["format"].is_null()) return std::nullopt;
   const Json& format = (*text)["format"];
@@ -189,7 +189,7 @@ ApiResult<Json> responses_to_chat(const Json& body) {
   FieldReader fields(body);
   if (const Json* limit = fields.value("max_output_tokens")) chat["max_tokens"] = *limit;
   if (const Json* reasoning = fields.object("reasoning")) chat["reasoning_effort"] = reasoning->value("effort", Json());
-  for (const auto read : {refuse_memory, read_input, read_tools, read_format, read_logprobs}) {
+  for (const auto read : {refuse_memory, read_input, read_responses_tools, read_responses_format, read_logprobs}) {
     if (auto lost = read(fields, chat)) return std::unexpected(std::move(*lost));
   }
   if (fields.error()) return std::unexpected(responses_error(*fields.error()));

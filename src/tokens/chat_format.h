@@ -2,6 +2,7 @@
 // decided in chat_template.cpp.
 #pragma once
 
+#include <array>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -11,6 +12,8 @@
 #include "tokens/chat_template.h"
 
 namespace fathom::tokens {
+
+inline constexpr std::array<std::string_view, 5> kRoles = {"system", "developer", "user", "assistant", "tool"};
 
 class ChatFormat {
  public:

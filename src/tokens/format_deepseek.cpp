@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "tokens/chat_format.h"
+#include "tokens/think_tags.h"
 
 namespace fathom::tokens {
 namespace {
@@ -19,8 +20,6 @@ constexpr std::string_view kOutputsBegin = "<｜tool▁outputs▁begin｜>";
 constexpr std::string_view kOutputsEnd = "<｜tool▁outputs▁end｜>";
 constexpr std::string_view kOutputBegin = "<｜tool▁output▁begin｜>";
 constexpr std::string_view kOutputEnd = "<｜tool▁output▁end｜>";
-constexpr std::string_view kThink = "<think>";
-constexpr std::string_view kThinkEnd = "</think>";
 
 enum class Generation { kV3, kR1, kV31 };
 

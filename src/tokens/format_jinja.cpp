@@ -1,7 +1,6 @@
 // The template inside the file, run by the interpreter with the variables that transformers gives it. Strings of the
 // conversation are untrusted, so that a person's text cannot pass for the template's.
 #include <algorithm>
-#include <array>
 
 #include "tokens/chat_format.h"
 #include "tokens/jinja/interpreter.h"
@@ -11,8 +10,6 @@ namespace {
 
 using jinja::Text;
 using jinja::Value;
-
-constexpr std::array<std::string_view, 5> kRoles = {"system", "developer", "user", "assistant", "tool"};
 
 enum class ArgumentsAs { kObjects, kStrings };
 

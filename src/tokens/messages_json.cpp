@@ -1,6 +1,5 @@
 // The OpenAI form of a conversation.
 #include <algorithm>
-#include <array>
 
 #include "tokens/chat_format.h"
 
@@ -72,8 +71,6 @@ base::Result<std::vector<ToolCall>> tool_calls(const Json& message, const std::s
   }
   return out;
 }
-
-constexpr std::array<std::string_view, 5> kRoles = {"system", "developer", "user", "assistant", "tool"};
 
 base::Result<Message> one_message(const Json& json, const std::string& where) {
   if (!json.is_object()) return base::fail("{}: expected an object, found {}", where, json.type_name());

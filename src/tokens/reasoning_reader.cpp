@@ -3,11 +3,10 @@
 
 #include <algorithm>
 
+#include "tokens/think_tags.h"
+
 namespace fathom::tokens {
 namespace {
-
-constexpr std::string_view kThink = "<think>";
-constexpr std::string_view kThinkEnd = "</think>";
 
 // Bytes at the end of the text that may be the start of the tag, and the line ends before them.
 std::size_t held_at_end(std::string_view text, std::string_view tag) {

@@ -3,11 +3,11 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 #include <set>
 
 #include "kernels/table.h"
+#include "weights/names.h"
 
 namespace fathom::weights {
 namespace {
@@ -34,17 +34,6 @@ bool has_kernels(base::DType dtype) {
 void read_vector(const Tensor& t, Vector& out) {
   out.resize(static_cast<std::size_t>(t.elements()));
   kernels::find_table("scalar")->decode[static_cast<std::size_t>(t.dtype)](t.data, t.elements(), out.data());
-}
-
-// The layer a tensor belongs to in either spelling, or -1.
-std::int64_t layer_of(std::string_view name) {
-  for (const std::string_view prefix : {"model.layers.", "blk."}) {
-    if (!name.starts_with(prefix)) continue;
-    std::int64_t layer = -1;
-    std::from_chars(name.data() + prefix.size(), name.data() + name.size(), layer);
-    return layer;
-  }
-  return -1;
 }
 
 // Tensors that files carry and no forward pass reads: frequencies that the configuration gives too, scales that went

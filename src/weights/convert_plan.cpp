@@ -1,7 +1,6 @@
 #include "weights/convert_plan.h"
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 #include <map>
 
@@ -142,13 +141,6 @@ class DirectoryPlan {
   std::vector<ConvertedTensor> take() { return std::move(tensors_); }
 
  private:
-  static std::int64_t layer_of(const std::string& name) {
-    constexpr std::string_view kPrefix = "model.layers.";
-    std::int64_t layer = 0;
-    std::from_chars(name.data() + kPrefix.size(), name.data() + name.size(), layer);
-    return layer;
-  }
-
   Result<void> add_expert(const GgufName& name, const Tensor& matrix) {
     const auto [at, first] = stacks_.emplace(name.name, tensors_.size());
     if (first) tensors_.push_back({.name = name.name, .shape = {0, matrix.rows(), matrix.cols()}});

@@ -85,4 +85,14 @@ std::optional<GgufName> gguf_name(std::string_view name) {
   return std::nullopt;
 }
 
+std::int64_t layer_of(std::string_view name) {
+  for (const std::string_view prefix : {"model.layers.", "blk."}) {
+    if (!name.starts_with(prefix)) continue;
+    std::int64_t layer = -1;
+    std::from_chars(name.data() + prefix.size(), name.data() + name.size(), layer);
+    return layer;
+  }
+  return -1;
+}
+
 }  // namespace fathom::weights

@@ -16,4 +16,7 @@ struct GgufName {
 // Nothing for a name that GGUF has no word for.
 std::optional<GgufName> gguf_name(std::string_view name);
 
+// The layer a tensor belongs to in either spelling, or -1.
+std::int64_t layer_of(std::string_view name);
+
 }  // namespace fathom::weights

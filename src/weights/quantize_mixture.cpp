@@ -1,7 +1,8 @@
 #include "weights/quantize_mixture.h"
 
 #include <array>
-#include <charconv>
+
+#include "weights/names.h"
 
 namespace fathom::weights {
 namespace {
@@ -29,12 +30,6 @@ bool stays_f32(std::string_view name, std::span<const std::int64_t> shape) {
          contains(name, "ffn_gate_inp.weight");
 }
 
-std::int64_t layer_of(std::string_view name) {
-  std::int64_t layer = 0;
-  if (name.starts_with("blk.")) std::from_chars(name.data() + 4, name.data() + name.size(), layer);
-  return layer;
-}
-
 // The first eighth of the layers, the last, and every third between.
 bool matters(std::int64_t layer, std::int64_t layers) {
   const std::int64_t eighth = layers / 8;
@@ -49,7 +44,7 @@ DType wanted(const FileType& file, const MixtureModel& model, std::string_view n
   // The halves of kv_b group its numbers otherwise than it did, and one is turned round: at least 8 bits, or the logits
   // move more than by the quantising of the whole.
   if (contains(name, "attn_k_b.weight") || contains(name, "attn_v_b.weight")) return DType::kQ8_0;
-  const bool more = file.mixed && matters(layer_of(name), model.layers);
+  const bool more = file.mixed && matters(std::max<std::int64_t>(0, layer_of(name)), model.layers);
   if (contains(name, "attn_v.weight") || contains(name, "attn_kv_b.weight")) {
     if (model.experts == 8) return DType::kQ8_0;  // next to eight experts it weighs nothing
     if (more) return DType::kQ6_K;

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 
+#include "weights/quantize_bytes.h"
 #include "weights/quantize_fit.h"
 
 namespace fathom::weights {
@@ -11,15 +12,6 @@ namespace {
 constexpr int kSize = 32;
 
 using Codes = std::array<float, kSize>;
-
-std::uint8_t byte_of(float code) {
-  return static_cast<std::uint8_t>(static_cast<int>(code));
-}
-
-void put_half(std::byte* at, float v) {
-  const std::uint16_t h = base::f32_to_f16(v);
-  std::memcpy(at, &h, sizeof h);
-}
 
 // The low four bits of code j and of code j + 16 share byte j.
 void put_nibbles(std::byte* at, const Codes& codes) {

@@ -4,27 +4,19 @@
 #include <cstdint>
 #include <optional>
 
+#include "weights/quantize_bytes.h"
 #include "weights/quantize_fit.h"
 
 namespace fathom::weights {
 namespace {
 
-constexpr int kSize = 256;
+constexpr int kSuperSize = 256;
 
-using Codes = std::array<float, kSize>;
+using SuperCodes = std::array<float, kSuperSize>;
 
 // How often scales of the block and of its parts are fitted to each other. Two rounds reach within a thousandth of what
 // ten do.
 constexpr int kRounds = 2;
-
-std::uint8_t byte_of(float code) {
-  return static_cast<std::uint8_t>(static_cast<int>(code));
-}
-
-void put_half(std::byte* at, float v) {
-  const std::uint16_t h = base::f32_to_f16(v);
-  std::memcpy(at, &h, sizeof h);
-}
 
 // The smallest fp16 not below v >= 0, so that no multiple needed is beyond the last one. Matters among fp16's smallest
 // numbers, which lie far apart.
@@ -127,9 +119,9 @@ void put_pairs(std::byte* at, const AffineBlock& block) {
   }
 }
 
-Codes put_affine_head(const float* x, float high, Reach reach, std::byte* at) {
+SuperCodes put_affine_head(const float* x, float high, Reach reach, std::byte* at) {
   const AffineBlock block = fit_affine_block(x, high, reach);
-  Codes codes;
+  SuperCodes codes;
   for (std::size_t j = 0; j < kAffineParts; ++j)
     affine_error<kAffinePart>(x + j * kAffinePart, block.part(j), high, codes.data() + j * kAffinePart);
   put_half(at, block.d);
@@ -139,7 +131,7 @@ Codes put_affine_head(const float* x, float high, Reach reach, std::byte* at) {
 }
 
 // Bytes 32 c to 32 c + 31 hold the low four bits of the parts 2 c and 2 c + 1.
-void put_nibbles(std::byte* at, const Codes& codes) {
+void put_paired_nibbles(std::byte* at, const SuperCodes& codes) {
   for (std::size_t i = 0; i < 128; ++i) {
     const std::size_t from = i / 32 * 64 + i % 32;
     at[i] = std::byte((byte_of(codes[from]) & 15) | (byte_of(codes[from + 32]) & 15) << 4);
@@ -203,12 +195,12 @@ ScaledBlock fit_scaled_block(const float* x) {
 }  // namespace
 
 void quantize_q4_k(const float* x, std::byte* block) {
-  const Codes codes = put_affine_head(x, 15, {13.5f, 18, 10}, block);
-  put_nibbles(block + 16, codes);
+  const SuperCodes codes = put_affine_head(x, 15, {13.5f, 18, 10}, block);
+  put_paired_nibbles(block + 16, codes);
 }
 
 void quantize_q5_k(const float* x, std::byte* block) {
-  const Codes codes = put_affine_head(x, 31, {29, 34, 11}, block);
+  const SuperCodes codes = put_affine_head(x, 31, {29, 34, 11}, block);
   // Bit p of byte l is the fifth bit of number l of part p.
   for (std::size_t l = 0; l < 32; ++l) {
     std::uint8_t bits = 0;
@@ -216,12 +208,12 @@ void quantize_q5_k(const float* x, std::byte* block) {
       bits |= static_cast<std::uint8_t>((byte_of(codes[p * 32 + l]) >> 4 & 1) << p);
     block[16 + l] = std::byte(bits);
   }
-  put_nibbles(block + 48, codes);
+  put_paired_nibbles(block + 48, codes);
 }
 
 void quantize_q6_k(const float* x, std::byte* block) {
   const ScaledBlock fit = fit_scaled_block(x);
-  Codes codes;
+  SuperCodes codes;
   for (std::size_t j = 0; j < kScaledParts; ++j)
     scaled_error<kScaledPart>(x + j * kScaledPart, fit.d * fit.scale[j], kLowSix, kHighSix,
                               codes.data() + j * kScaledPart);
