@@ -9,26 +9,26 @@ namespace {
 
 using files::Json;
 
-constexpr const char* kPath = "/v1/messages";
+constexpr const char* kMessagesPath = "/v1/messages";
 
-Json chat_of(std::string_view body) {
+Json chat_of_messages(std::string_view body) {
   const auto chat = messages_to_chat(Json::parse(body));
   EXPECT_TRUE(chat) << chat.error().message;
   return chat ? *chat : Json();
 }
 
 TEST(MessagesRequest, BecomesAChat) {
-  EXPECT_EQ(
-      any_order(chat_of(R"({"model":"m","max_tokens":5,"system":"be brief","temperature":0.5,"top_k":3,"top_p":0.9,
+  EXPECT_EQ(any_order(chat_of_messages(
+                R"({"model":"m","max_tokens":5,"system":"be brief","temperature":0.5,"top_k":3,"top_p":0.9,
                         "stream":true,"stop_sequences":["a"],"metadata":{"user_id":"u"},
                         "messages":[{"role":"user","content":"Hi"}]})")),
-      nlohmann::json::parse(R"({"model":"m","max_tokens":5,"stream":true,"temperature":0.5,"top_p":0.9,"top_k":3,
+            nlohmann::json::parse(R"({"model":"m","max_tokens":5,"stream":true,"temperature":0.5,"top_p":0.9,"top_k":3,
                         "stop":["a"],"user":"u","thinking":{"type":"disabled"},
                         "messages":[{"role":"system","content":"be brief"},{"role":"user","content":"Hi"}]})"));
 }
 
 TEST(MessagesRequest, BlocksBecomeMessages) {
-  const Json chat = chat_of(R"({"system":[{"type":"text","text":"x-anthropic-billing-header: cc_version=1;"},
+  const Json chat = chat_of_messages(R"({"system":[{"type":"text","text":"x-anthropic-billing-header: cc_version=1;"},
       {"type":"text","text":"a","cache_control":{"type":"ephemeral"}},{"type":"text","text":"b"}],
     "messages":[{"role":"user","content":[{"type":"text","text":"one"},{"type":"text","text":"two"}]},
       {"role":"assistant","content":[{"type":"text","text":"I look"},
@@ -44,7 +44,8 @@ TEST(MessagesRequest, BlocksBecomeMessages) {
 }
 
 TEST(MessagesRequest, ALastTurnOfTheAssistantIsContinued) {
-  const Json chat = chat_of(R"({"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"He"}]})");
+  const Json chat =
+      chat_of_messages(R"({"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"He"}]})");
   EXPECT_EQ(chat["messages"][1], Json::parse(R"({"role":"assistant","content":"He","prefix":true})"));
 }
 
@@ -143,7 +144,7 @@ class MessagesTest : public testing::Test {
   Answer ask(std::string_view fields) {
     Json body = {{"max_tokens", 100}, {"messages", Json::array({{{"role", "user"}, {"content", "Hi"}}})}};
     body.update(Json::parse(fields));
-    return asker_.post(kPath, body);
+    return asker_.post(kMessagesPath, body);
   }
 
   std::shared_ptr<FakeModel> model_ = std::make_shared<FakeModel>("fake", 400);
@@ -254,7 +255,7 @@ TEST_F(MessagesTest, TheReasonOfTheEndIsNamed) {
 }
 
 TEST_F(MessagesTest, APrefillReachesTheModel) {
-  asker_.post(kPath,
+  asker_.post(kMessagesPath,
               Json::parse(R"({"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"He"}]})"));
   EXPECT_EQ(model_->engine().runs().at(0)->prompt, model_->tokenizer().encode("[user] Hi\n[assistant] He", false));
 }
@@ -275,14 +276,14 @@ TEST_F(MessagesTest, ErrorsHaveTheirOwnEnvelope) {
     EXPECT_EQ(answer.json()["error"]["type"], type);
     EXPECT_FALSE(answer.json()["error"]["message"].get<std::string>().empty());
   };
-  check(asker_.ask("POST", kPath, "{nonsense"), 400, "invalid_request_error");
+  check(asker_.ask("POST", kMessagesPath, "{nonsense"), 400, "invalid_request_error");
   check(ask(R"({"messages":[]})"), 400, "invalid_request_error");
   check(ask(R"({"temperature":7})"), 400, "invalid_request_error");
   check(ask(R"({"model":"none"})"), 404, "not_found_error");
   const Answer stops = ask(R"({"stop_sequences":[""]})");
   check(stops, 400, "invalid_request_error");
   EXPECT_TRUE(stops.json()["error"]["message"].get<std::string>().starts_with("stop_sequences:")) << stops.body;
-  check(Asker({model_}, {.api_key = "k"}).ask("POST", kPath, "{}"), 401, "authentication_error");
+  check(Asker({model_}, {.api_key = "k"}).ask("POST", kMessagesPath, "{}"), 401, "authentication_error");
   model_->engine().full = true;
   check(ask("{}"), 503, "overloaded_error");
 }

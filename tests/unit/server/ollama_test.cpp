@@ -9,22 +9,23 @@ namespace {
 
 using files::Json;
 
-Json chat_of(std::string_view body) {
+Json chat_of_ollama(std::string_view body) {
   const auto chat = ollama_chat_to_chat(Json::parse(body));
   EXPECT_TRUE(chat) << chat.error().message;
   return chat ? *chat : Json();
 }
 
 TEST(OllamaRequest, OptionsAndSwitchesGetTheirNames) {
-  EXPECT_EQ(
-      any_order(chat_of(R"({"model":"m","messages":[{"role":"user","content":"Hi"}],"stream":false,"keep_alive":"5m",
+  EXPECT_EQ(any_order(chat_of_ollama(
+                R"({"model":"m","messages":[{"role":"user","content":"Hi"}],"stream":false,"keep_alive":"5m",
     "think":true,"format":"json","options":{"num_predict":7,"temperature":0.5,"top_k":3,"top_p":0.9,"min_p":0.1,
     "seed":4,"stop":["a"],"repeat_penalty":1.1,"frequency_penalty":0.1,"presence_penalty":0.2,"num_ctx":4096}})")),
-      nlohmann::json::parse(R"({"model":"m","stream":false,"messages":[{"role":"user","content":"Hi"}],
+            nlohmann::json::parse(R"({"model":"m","stream":false,"messages":[{"role":"user","content":"Hi"}],
     "thinking":{"type":"enabled"},"response_format":{"type":"json_object"},"max_tokens":7,"temperature":0.5,"top_k":3,
     "top_p":0.9,"min_p":0.1,"seed":4,"stop":["a"],"repetition_penalty":1.1,"frequency_penalty":0.1,
     "presence_penalty":0.2})"));
-  const Json chat = chat_of(R"({"think":"low","format":{"type":"object"},"options":{"num_predict":-1,"seed":-1}})");
+  const Json chat =
+      chat_of_ollama(R"({"think":"low","format":{"type":"object"},"options":{"num_predict":-1,"seed":-1}})");
   EXPECT_EQ(chat["stream"], true);
   EXPECT_EQ(chat["reasoning_effort"], "low");
   EXPECT_EQ(chat["response_format"]["json_schema"]["schema"], Json({{"type", "object"}}));
@@ -33,7 +34,7 @@ TEST(OllamaRequest, OptionsAndSwitchesGetTheirNames) {
 }
 
 TEST(OllamaRequest, CallsAndResultsAreTiedTogether) {
-  const Json chat = chat_of(R"({"tools":[{"type":"function","function":{"name":"find"}}],"messages":[
+  const Json chat = chat_of_ollama(R"({"tools":[{"type":"function","function":{"name":"find"}}],"messages":[
     {"role":"user","content":"Hi"},
     {"role":"assistant","content":"","thinking":"why","tool_calls":[{"function":{"name":"find","arguments":{"x":1}}},
       {"function":{"name":"stop"}}]},

@@ -9,9 +9,9 @@ namespace {
 
 using files::Json;
 
-constexpr const char* kPath = "/v1/responses";
+constexpr const char* kResponsesPath = "/v1/responses";
 
-Json chat_of(std::string_view body) {
+Json chat_of_responses(std::string_view body) {
   const auto chat = responses_to_chat(Json::parse(body));
   EXPECT_TRUE(chat) << chat.error().message;
   return chat ? *chat : Json();
@@ -19,7 +19,8 @@ Json chat_of(std::string_view body) {
 
 TEST(ResponsesRequest, BecomesAChat) {
   EXPECT_EQ(
-      any_order(chat_of(R"({"model":"m","input":"Hi","instructions":"be brief","max_output_tokens":7,"temperature":0.5,
+      any_order(chat_of_responses(
+          R"({"model":"m","input":"Hi","instructions":"be brief","max_output_tokens":7,"temperature":0.5,
                         "reasoning":{"effort":"low"},"store":true,"truncation":"auto","stream":true,"user":"u",
                         "include":["message.output_text.logprobs"],"top_logprobs":2,"metadata":{"a":"b"}})")),
       nlohmann::json::parse(R"({"model":"m","stream":true,"temperature":0.5,"top_logprobs":2,"user":"u","max_tokens":7,
@@ -28,7 +29,7 @@ TEST(ResponsesRequest, BecomesAChat) {
 }
 
 TEST(ResponsesRequest, ItemsBecomeMessages) {
-  const Json chat = chat_of(R"({"input":[{"role":"developer","content":"d"},
+  const Json chat = chat_of_responses(R"({"input":[{"role":"developer","content":"d"},
     {"type":"message","role":"user","content":[{"type":"input_text","text":"a"},{"type":"input_text","text":"b"}]},
     {"type":"reasoning","id":"rs_1","summary":[],"content":[{"type":"reasoning_text","text":"why"}]},
     {"type":"message","role":"assistant","content":[{"type":"output_text","text":"I look","annotations":[]}]},
@@ -50,7 +51,7 @@ TEST(ResponsesRequest, ItemsBecomeMessages) {
 }
 
 TEST(ResponsesRequest, ToolsAndFormats) {
-  const Json chat = chat_of(R"({"input":"x","parallel_tool_calls":false,
+  const Json chat = chat_of_responses(R"({"input":"x","parallel_tool_calls":false,
     "tools":[{"type":"function","name":"find","description":"finds","parameters":{"type":"object"},"strict":true}],
     "tool_choice":{"type":"function","name":"find"},
     "text":{"format":{"type":"json_schema","name":"n","schema":{"type":"object"},"strict":true}}})");
@@ -60,8 +61,8 @@ TEST(ResponsesRequest, ToolsAndFormats) {
   EXPECT_EQ(chat["parallel_tool_calls"], false);
   EXPECT_EQ(chat["response_format"], Json::parse(R"({"type":"json_schema","json_schema":{"name":"n",
     "schema":{"type":"object"},"strict":true}})"));
-  EXPECT_EQ(chat_of(R"({"input":"x","tool_choice":"required"})")["tool_choice"], "required");
-  EXPECT_EQ(chat_of(R"({"input":"x","text":{"format":{"type":"json_object"}}})")["response_format"],
+  EXPECT_EQ(chat_of_responses(R"({"input":"x","tool_choice":"required"})")["tool_choice"], "required");
+  EXPECT_EQ(chat_of_responses(R"({"input":"x","text":{"format":{"type":"json_object"}}})")["response_format"],
             Json::parse(R"({"type":"json_object"})"));
 }
 
@@ -102,7 +103,7 @@ class ResponsesTest : public testing::Test {
   Answer ask(std::string_view fields) {
     Json body = {{"input", "Hi"}};
     body.update(Json::parse(fields));
-    return asker_.post(kPath, body);
+    return asker_.post(kResponsesPath, body);
   }
 
   std::shared_ptr<FakeModel> model_ = std::make_shared<FakeModel>("fake", 400);
@@ -208,8 +209,8 @@ TEST_F(ResponsesTest, ErrorsAreInTheClientsWords) {
   check(ask(R"({"temperature":7})"), 400, "temperature");
   check(ask(R"({"max_output_tokens":0})"), 400, "max_output_tokens");
   check(ask(R"({"reasoning":{"effort":"wild"}})"), 400, "reasoning.effort");
-  check(asker_.post(kPath, {{"input", Json::array()}}), 400, "input");
-  check(asker_.post(kPath, {{"input", std::string(500, 'a')}}), 400, "input");
+  check(asker_.post(kResponsesPath, {{"input", Json::array()}}), 400, "input");
+  check(asker_.post(kResponsesPath, {{"input", std::string(500, 'a')}}), 400, "input");
   EXPECT_EQ(ask(R"({"model":"none"})").status, 404);
 }
 
