@@ -5,6 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <iterator>
 #include <vector>
 
 #include "files/catalog.h"
@@ -67,6 +68,11 @@ CommandWords words_of(const CLI::App& app, std::vector<std::string> path) {
   }
   for (const CLI::App* sub : app.get_subcommands([](const CLI::App*) { return true; })) {
     if (sub->get_group().empty()) continue;
+    if (sub->get_name().empty()) {  // options that stand together, not a command
+      CommandWords group = words_of(*sub, c.path);
+      std::ranges::move(group.options, std::back_inserter(c.options));
+      continue;
+    }
     auto below = c.path;
     below.push_back(sub->get_name());
     c.commands.push_back(words_of(*sub, std::move(below)));

@@ -8,10 +8,14 @@ library only; the last line is "N passed, N failed".
 import json
 import os
 import pathlib
+import pty
+import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 
 DATA = pathlib.Path(__file__).resolve().parents[1] / "golden" / "data"
@@ -183,6 +187,50 @@ def test_what_is_no_file_is_said(folder):
     ids = folder / "ids.txt"
     ids.write_text("1 99999999")
     refuses("logits", MODEL, "--tokens-file", ids, "--out", folder / "o.safetensors", "--ctx", "64", says="(number 2)")
+
+
+SHELLS = {
+    "bash": ["bash", "--norc", "--noprofile", "-i"],
+    "zsh": ["zsh", "-f", "-i"],
+    "fish": ["fish", "--no-config", "-i"],
+}
+
+
+def typed(shell, lines):
+    """What a shell at a terminal shows for each of the lines, typed with Tab where they say so."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ.update(TERM="dumb", PATH=f"{pathlib.Path(FATHOM).parent}:{os.environ['PATH']}")
+        os.execvp(SHELLS[shell][0], SHELLS[shell])
+    shown = []
+    try:
+        for line, wanted in lines:
+            os.write(terminal, line.encode())
+            text, end = "", time.monotonic() + 20
+            while (wanted is None or wanted not in text) and time.monotonic() < end:
+                if select.select([terminal], [], [], 0.5)[0]:
+                    text += os.read(terminal, 65536).decode(errors="replace")
+                elif wanted is None:
+                    break
+            shown.append(text)
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        os.close(terminal)
+    return shown
+
+
+def test_shells_complete_commands_options_and_values(folder):
+    setup = {
+        "bash": "source <(fathom completions bash)\n",
+        "zsh": "autoload -Uz compinit; compinit -D; source <(fathom completions zsh)\n",
+        "fish": "fathom completions fish | source\n",
+    }
+    for shell, words in setup.items():
+        lines = [(words, None), ("fathom compl\t", "completions"), ("\x15fathom generate --cache-t\t", "--cache-type"),
+                 ("\x15fathom bench --cache-type bf\t", "bf16"), ("\x15fathom keys revo\t", "revoke")]
+        for (line, wanted), shown in zip(lines[1:], typed(shell, lines)[1:]):
+            assert wanted in shown, f"{shell}: {line!r} shows {shown!r}"
 
 
 def test_a_name_one_letter_off_is_suggested(folder):
