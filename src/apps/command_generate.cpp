@@ -49,7 +49,9 @@ base::Result<tokens::Rendered> prompt_of(const GenerateFlags& flags, const engin
     return rendered;
   }
   std::vector<tokens::Message> messages;
-  if (!flags.system.empty()) messages.push_back({.role = "system", .content = flags.system});
+  auto system = system_prompt(flags.system);
+  if (!system) return std::unexpected(system.error());
+  if (!system->empty()) messages.push_back({.role = "system", .content = std::move(*system)});
   messages.push_back({.role = "user", .content = text});
   return model.chat_template().render(messages, {.thinking = flags.thinking});
 }

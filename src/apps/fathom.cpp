@@ -142,7 +142,7 @@ void add_generate(CLI::App& app, GenerateFlags& f, Action& action) {
   prompt.require_option(1);
   prompt.add_option("-p,--prompt", f.prompt, "the question, or with --raw the text to go on with");
   prompt.add_option("--prompt-file", f.prompt_file, "read it from a file; - is standard input")->type_name("FILE");
-  c.add_option("--system", f.system, "a system prompt");
+  c.add_option("--system", f.system, "a system prompt, or @FILE");
   c.add_option("-n,--max-tokens", f.max_tokens, "tokens at most (default: until the context is full)")
       ->check(CLI::Range(1, kMostTokens));
   c.add_flag("--raw", f.raw, "continue the text itself, without a chat template");
