@@ -5,7 +5,7 @@ set(embedded_page ${CMAKE_BINARY_DIR}/generated/embedded_page.cpp)
 set(build_web ${CMAKE_SOURCE_DIR}/scripts/build_web.sh)
 file(GLOB_RECURSE web_files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/web/src/* ${CMAKE_SOURCE_DIR}/web/public/*)
 list(FILTER web_files EXCLUDE REGEX "/schema[.]d[.]ts$")  # written by the type check
-foreach(file index.html vite.config.ts svelte.config.js package-lock.json)
+foreach(file index.html vite.config.ts service_worker.js svelte.config.js package-lock.json)
   list(APPEND web_files ${CMAKE_SOURCE_DIR}/web/${file})
 endforeach()
 

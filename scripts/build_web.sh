@@ -28,7 +28,7 @@ install() {
   touch "$packages-$1"
 }
 
-sources=("$web/src" "$web/public" "$web/index.html" "$web/vite.config.ts" "$web/svelte.config.js" "$web/package-lock.json")
+sources=("$web/src" "$web/public" "$web/index.html" "$web/vite.config.ts" "$web/service_worker.js" "$web/svelte.config.js" "$web/package-lock.json")
 if [ "${1:-}" = --check ]; then
   install all
   touch "$packages-build"  # all of them hold those that the build needs

@@ -10,7 +10,7 @@ const kPolicy = "default-src 'self'; img-src 'self' data: blob:; style-src-attr 
 const kPreviewPolicy = "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
   + "img-src data: blob:; font-src data:; media-src data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
 const kTypes = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml",
-  ".woff2": "font/woff2", ".webmanifest": "application/manifest+json" };
+  ".woff2": "font/woff2", ".png": "image/png", ".webmanifest": "application/manifest+json" };
 const kContext = 4096;
 
 export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -104,12 +104,15 @@ export class AppStub {
   runs = new Map();
   presets = new Map();
   files = new Map();   // id to what was read of it
+  keys = [];
+  usage = [];          // rows of the ledger
   drafts = new Map();
   models = structuredClone(kModels);
   settings = { language: "auto", theme: "auto", send_with: "enter", remote_images: false, titles: true, options: {} };
   contextLeft = 3100;
   script = async (run) => run.stream("A short answer.");
   requests = [];
+  fit = null;        // (body of a check) => Fit, or null
   refuse = null;     // (method, path, body) => { status, code, message, … } or null
   down = false;      // whether every connection is closed at once
   changes = new Set();
@@ -145,12 +148,14 @@ export class AppStub {
   }
   reset() {
     for (const run of this.runs.values()) run.stopped = true;
+    this.keys = [];
+    this.usage = [];
     for (const map of [this.conversations, this.runs, this.presets, this.drafts, this.files]) map.clear();
     this.models = structuredClone(kModels);
     this.settings = { language: "auto", theme: "auto", send_with: "enter", remote_images: false, titles: true, options: {} };
     this.contextLeft = 3100;
     this.requests = [];
-    this.refuse = null;
+    this.refuse = this.fit = null;
     this.script = async (run) => run.stream("A short answer.");
   }
 
@@ -289,7 +294,7 @@ const route = (method, path, action) => [method, new RegExp(`^${path.replaceAll(
 const routes = [
   route("GET", "/app/session", function () {
     return { version: "0.1.0", person: null, csrf_token: null, settings: this.settings, limits: { message_bytes: 1 << 20, file_bytes: 1 << 25 },
-      features: { files: true, web_search: false, downloads: true, imports: false, usage: false, people: false, keys: false } };
+      features: { files: true, web_search: false, downloads: true, imports: false, usage: true, people: false, keys: true } };
   }),
   route("GET", "/app/events", function ({ response }) {
     const send = eventStream(response);
@@ -315,10 +320,11 @@ const routes = [
     }
     return { ids, purge_at: Date.now() + 86_400_000 };
   }),
-  route("GET", "/app/conversations/{id}", function ({ id }) {
+  route("GET", "/app/conversations/{id}", function ({ id, response }) {
     const entry = this.conversations.get(id);
     if (!entry || entry.conversation.deleted_at !== null) return missing;
     const { conversation, messages } = entry;
+    if (conversation.run_id === null) response.setHeader("ETag", `"${conversation.revision}"`);
     return { conversation, draft: this.drafts.get(id) ?? null,
       messages: messages.map((each) => each.run ? { ...each, run: { id: each.run.id, position: this.runs.get(each.run.id).log.length } } : each) };
   }),
@@ -368,12 +374,20 @@ const routes = [
       "Content-Disposition": `attachment; filename="conversation.${markdown ? "md" : "json"}"` });
     response.end(markdown ? messages.map(({ content }) => content).join("\n\n") : JSON.stringify({ format: "fathom", version: 1, conversations: [{ conversation, messages }] }));
   }),
+  route("GET", "/app/export", function ({ query, response }) {
+    const markdown = query.get("format") === "markdown";
+    response.writeHead(200, { "Content-Type": markdown ? "text/markdown" : "application/json", "Content-Disposition": `attachment; filename="fathom.${markdown ? "md" : "json"}"` });
+    response.end("all of it");
+  }),
   route("GET", "/app/drafts/{id}", function ({ id }) {
     return this.drafts.get(id) ?? { text: "", file_ids: [], updated_at: 0 };
   }),
   route("PUT", "/app/drafts/{id}", function ({ id, body }) {
     if ((this.drafts.get(id)?.updated_at ?? 0) <= body.updated_at) body.text || body.file_ids.length ? this.drafts.set(id, body) : this.drafts.delete(id);
     return this.drafts.get(id) ?? body;
+  }),
+  route("POST", "/app/runs/check", function ({ body }) {
+    return this.fit?.(body) ?? { prompt_tokens: 100, context_length: kContext, fits: true, leave_out: 0 };
   }),
   route("POST", "/app/runs", function ({ body }) { return this.startRun(body); }),
   route("GET", "/app/runs/{id}", function ({ id }) { return this.runs.get(id)?.json() ?? missing; }),
@@ -436,6 +450,22 @@ const routes = [
   route("DELETE", "/app/presets/{id}", function ({ id }) {
     this.presets.delete(id);
     return { status: 204, body: null };
+  }),
+  route("GET", "/app/usage", function ({ query }) {
+    return { currency: "USD", days: this.usage.filter(({ date }) => date >= query.get("from") && date <= query.get("to")) };
+  }),
+  route("GET", "/app/keys", function () { return { currency: "USD", keys: this.keys }; }),
+  route("POST", "/app/keys", function ({ body }) {
+    if (this.keys.some(({ name }) => name === body.name)) return { error: { status: 409, code: "name_taken", message: "there is a key of this name" } };
+    const key = { name: body.name, hint: "sk-fathom-Ab…yz", scope: body.scope, limits: body.limits, created_at: Date.now(), revoked_at: null, spent: 0 };
+    this.keys.push(key);
+    return { status: 201, body: { key, secret: "sk-fathom-Abcdefghijklmnopqrstuvwxyz" } };
+  }),
+  route("PATCH", "/app/keys/{id}", function ({ id, body }) {
+    return Object.assign(this.keys.find(({ name }) => name === id), body);
+  }),
+  route("DELETE", "/app/keys/{id}", function ({ id }) {
+    return Object.assign(this.keys.find(({ name }) => name === id), { revoked_at: Date.now() });
   }),
   route("GET", "/app/models", function () {
     return { models: this.models, machine: { memory_bytes: 1.6e10, memory_free_bytes: 9.2e9, disk_free_bytes: 8e10, cores: 8 } };

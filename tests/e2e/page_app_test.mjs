@@ -3,7 +3,7 @@
 // The chat page (the built files in the folder PAGE) in Chromium against a server that says set tokens: what the page
 // promises, a test for each. Leaves pictures in the folder SCREENSHOTS. NAME: only tests whose name holds it.
 import assert from "node:assert/strict";
-import { mkdir, readdir, readFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { AppStub, pause } from "./app_stub.mjs";
 import { answers, ask, axeFindings, done, lastAnswer, question, runTests, test, thread, until, watchLongTasks, withPage } from "./page_kit.mjs";
@@ -512,6 +512,84 @@ test("a conversation is exported as Markdown and as JSON", () => withStub({ befo
   }
 }));
 
+// Opens a saved file without script and with the network watched.
+async function openSaved(context, download, run) {
+  const html = await readFile(await download.path(), "utf8");
+  const other = await context.browser().newContext({ javaScriptEnabled: false, viewport: { width: 900, height: 900 } });
+  const asked = [];
+  const page = await other.newPage();
+  page.on("request", (request) => { if (!request.url().startsWith("file:")) asked.push(request.url()); });
+  const path = `${await download.path()}.html`;
+  await writeFile(path, html);
+  await page.goto(`file://${path}`);
+  await run(page, html);
+  assert.deepEqual(asked, []);
+  await other.close();
+}
+
+test("a conversation is shared as one file that needs no script, in both themes", () => withStub({ before: () => stub.add("share-this-one", "On: lakes/한글", [["What is <b>a lake</b>?", kLook, { reasoning: "Let me **think**.", reasoning_seconds: 3 }],
+  ["And this?", "<img src=x onerror=alert(1)> [j](javascript:alert(1)) <script>alert(1)</script> ![p](https://evil.example/p.png)\n\n- one\n- two"]]), path: "/c/share-this-one" }, async (page, _, context) => {
+  await page.getByText("And this?").waitFor();
+  await page.getByRole("button", { name: "Keep or share" }).click();
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("menuitem", { name: /Share as a web page/ }).click()]);
+  assert.equal(download.suggestedFilename(), "On lakes 한글.html");
+  await openSaved(context, download, async (saved, html) => {
+    assert.equal(await saved.title(), "On: lakes/한글");
+    await saved.getByText("What is <b>a lake</b>?").waitFor();
+    assert.equal(await saved.locator("script, img, iframe, link, [onerror], a[href^=javascript]").count(), 0);
+    assert.ok(!/\ssrc=|url\(/.test(html.replaceAll("&lt;img src=x", "")), "nothing is fetched");
+    await saved.locator("strong", { hasText: "“공개 문서”" }).waitFor();
+    assert.equal(await saved.locator(".hljs-keyword").first().textContent(), "def");
+    assert.ok(await saved.locator("math").count() >= 2);
+    assert.ok(!(await saved.locator("math").first().textContent()).includes("\\"), "no source of a formula");
+    await saved.locator("summary").click();
+    await saved.locator("details strong").waitFor();
+    const grounds = [];
+    for (const colorScheme of ["light", "dark"]) {
+      await saved.emulateMedia({ colorScheme });
+      await saved.screenshot({ path: join(shots, `shared-${colorScheme}.png`), fullPage: true });
+      grounds.push(await saved.evaluate(() => getComputedStyle(document.documentElement).backgroundColor).catch(() => ""));
+    }
+  });
+  // The same file with a reader of rules in it: nothing to find.
+  const check = await context.newPage();
+  await check.setContent((await readFile(await download.path(), "utf8")).replace(/<meta http-equiv[^>]*>/, ""));
+  const findings = [];
+  for (const colorScheme of ["light", "dark"]) {
+    await check.emulateMedia({ colorScheme });
+    findings.push(...await axeFindings(check));
+  }
+  assert.deepEqual(findings, []);
+  assert.notEqual(await check.evaluate(() => getComputedStyle(document.documentElement).colorScheme), "light");
+}));
+
+test("everything is exported as Markdown and as JSON", () => withStub({ before: () => stub.add("export-this-one", "Export", [["Q", "A"]]) }, async (page) => {
+  await openPart(page, "data");
+  for (const [name, file] of [["Markdown", "fathom.md"], ["JSON", "fathom.json"]]) {
+    const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name, exact: true }).click()]);
+    assert.equal(download.suggestedFilename(), file);
+  }
+}));
+
+test("a preset is used for one conversation, and says all of how it is answered", () => withStub({ before: () => {
+  stub.add("preset-conversation", "P", [["Q", "A"]], { options: { temperature: 1.5, model: "smollm2-135m" } });
+  stub.presets.set("preset-1", { id: "preset-1", name: "Short", options: { system_prompt: "Be brief.", thinking_budget: 64 } });
+}, path: "/c/preset-conversation" }, async (page) => {
+  await page.getByRole("article", { name: "Answer" }).waitFor();
+  await page.getByRole("button", { name: "Conversation settings" }).click();
+  await page.getByRole("menuitem", { name: /Short/ }).click();
+  await page.getByText("Preset in use: Short").waitFor();
+  assert.deepEqual(stub.conversations.get("preset-conversation").conversation.options, { model: "smollm2-135m", system_prompt: "Be brief.", thinking_budget: 64 });
+  assert.deepEqual(stub.settings.options, {}, "of all others nothing changes");
+  await page.getByRole("button", { name: "Conversation settings" }).click();
+  await page.getByRole("menuitem", { name: "Conversation settings" }).click();
+  assert.equal(await page.getByRole("textbox", { name: "System prompt" }).inputValue(), "Be brief.");
+  assert.equal(await page.getByRole("radio", { name: "This conversation" }).isChecked(), true);
+  await page.getByRole("spinbutton", { name: "Longest thinking, in tokens" }).fill("128");
+  await page.getByRole("spinbutton", { name: "Top p" }).click();
+  await until(() => stub.conversations.get("preset-conversation").conversation.options.thinking_budget === 128, "the budget");
+}));
+
 test("a temporary chat leaves nothing behind", () => withStub({}, async (page) => {
   await page.getByRole("button", { name: "Temporary chat" }).click();
   await page.getByText("Not kept: gone when you leave it").waitFor();
@@ -525,6 +603,125 @@ test("a temporary chat leaves nothing behind", () => withStub({}, async (page) =
   await until(() => stub.conversations.size === 0, "the server forgot it");
 }));
 
+// ---- Away from the server
+
+test("the page opens and old conversations are read while the server is away; what is deleted is gone here too", () => withStub({ serviceWorkers: "allow",
+  before: () => { stub.add("kept-conversation", "Kept lakes", [["What is kept?", kLook]]); stub.add("other-conversation", "Other", [["Q", "Other words."]]); } }, async (page, open, context) => {
+  await page.getByRole("link", { name: "Kept lakes" }).waitFor();
+  await page.evaluate(() => navigator.serviceWorker.ready);
+  const kept = () => page.evaluate(async () => (await (await caches.open("conversations")).keys()).map(({ url }) => new URL(url).pathname).sort());
+  await until(async () => (await kept()).length === 3, "both are kept, and their list");
+  stub.setDown(true);
+  const away = await open("/c/kept-conversation");
+  await away.getByText("What is kept?").waitFor();
+  await away.locator(".katex").first().waitFor();
+  await away.locator(".hljs-keyword").first().waitFor();
+  await away.getByText("The server cannot be reached").waitFor();
+  await away.getByRole("link", { name: "Other" }).click();
+  await away.getByText("Other words.").waitFor();
+  await away.screenshot({ path: join(shots, "away.png") });
+  stub.setDown(false);
+  await away.getByText("The server cannot be reached").waitFor({ state: "detached", timeout: 15_000 });
+  await away.getByRole("button", { name: "More for “Other”" }).click();
+  await away.getByRole("menuitem", { name: "Delete" }).click();
+  await until(async () => !(await kept()).includes("/app/conversations/other-conversation"), "it is not kept any more");
+  // What was deleted elsewhere while this browser was shut.
+  await away.close();
+  await page.close();
+  stub.conversations.delete("kept-conversation");
+  const later = await open("/");
+  await later.getByText("Your conversations will be listed here.").waitFor();
+  await until(() => later.evaluate(async () => (await (await caches.open("conversations")).keys()).length === 1), "only the empty list is kept");
+}));
+
+test("a temporary chat is not kept in the browser, and ends with its tab", () => withStub({ serviceWorkers: "allow" }, async (page, open) => {
+  await page.getByRole("button", { name: "Temporary chat" }).click();
+  await ask(page, "A secret");
+  await page.getByText("A short answer.").waitFor();
+  await done(page);
+  await pause(300);
+  const all = await page.evaluate(async () => Promise.all((await caches.keys()).filter((name) => !name.startsWith("page-")).map(async (name) => {
+    const cache = await caches.open(name);
+    return Promise.all((await cache.keys()).map(async (key) => (await cache.match(key)).text()));
+  })));
+  assert.ok(!JSON.stringify(all).includes("A secret"));
+  await page.goto("about:blank");
+  await until(() => stub.conversations.size === 0, "the server forgot it");
+}));
+
+test("it can be installed: manifest, icons, worker", () => withStub({ serviceWorkers: "allow" }, async (page, open, context) => {
+  const session = await context.newCDPSession(page);
+  await page.evaluate(() => navigator.serviceWorker.ready);
+  const { errors, data } = await session.send("Page.getAppManifest");
+  assert.deepEqual(errors, []);
+  const manifest = JSON.parse(data);
+  assert.deepEqual([manifest.name, manifest.display, manifest.start_url], ["fathom", "standalone", "/"]);
+  for (const { src, sizes, type } of manifest.icons) {
+    const size = await page.evaluate(async (url) => { const image = new Image(); image.src = url; await image.decode(); return [image.naturalWidth, image.naturalHeight]; }, src);
+    if (type === "image/png") assert.equal(`${size[0]}x${size[1]}`, sizes);
+  }
+  const { installabilityErrors } = await session.send("Page.getInstallabilityErrors");
+  assert.deepEqual(installabilityErrors.filter(({ errorId }) => errorId !== "in-incognito"), []);
+}));
+
+// ---- Voice
+
+test("answers are read aloud by a voice of this device alone, without their marks", () => withStub({ before: () => stub.add("read-this-aloud", "R", [["Q", "# Lakes\n\nA **lake** is deep. See [this](https://example.com/x).\n\n```js\nlet x = 1;\n```\n\n| a | b |\n| - | - |\n| c | d |"]]) }, async (page) => {
+  await page.addInitScript(() => {
+    const voice = (name, lang, localService) => ({ name, lang, localService, default: false, voiceURI: name });
+    window.spoken = [];
+    window.SpeechSynthesisUtterance = class extends EventTarget { constructor(text) { super(); this.text = text; } };
+    Object.defineProperty(window, "speechSynthesis", { value: Object.assign(new EventTarget(), {
+      getVoices: () => [voice("Far away", "en-US", false), ...(window.deaf ? [] : [voice("Here", "en-GB", true)])],
+      speak: (utterance) => window.spoken.push([utterance.text, utterance.voice.name]), cancel: () => { window.cancelled = true; } }) });
+  });
+  await page.goto(`${stub.url}/c/read-this-aloud`);
+  await lastAnswer(page).getByRole("button", { name: "More" }).click();
+  await page.getByRole("menuitem", { name: "Read aloud" }).click();
+  const spoken = await page.evaluate(() => window.spoken);
+  assert.deepEqual(spoken.map(([text]) => text.replaceAll(/\s+/g, " ")), ["Lakes", "A lake is deep.", "See this.", "a b", "c d"]);
+  assert.ok(spoken.every(([, name]) => name === "Here"));
+  await page.evaluate(() => { window.cancelled = false; });
+  await page.getByRole("button", { name: "Stop reading" }).click();
+  assert.equal(await page.evaluate(() => window.cancelled), true);
+  await page.addInitScript(() => { window.deaf = true; });
+  await page.reload();
+  await lastAnswer(page).getByRole("button", { name: "More" }).click();
+  await page.getByRole("menuitem", { name: "Numbers" }).waitFor();
+  assert.equal(await page.getByRole("menuitem", { name: "Read aloud" }).count(), 0, "no voice that is far away");
+}));
+
+test("dictation is offered only where the browser does it on this device", () => withStub({}, async (page) => {
+  assert.equal(await page.getByRole("button", { name: "Dictate" }).count(), 0);
+  await page.addInitScript(() => {
+    window.SpeechRecognition = class extends EventTarget {
+      static async available({ langs, processLocally }) { return processLocally && langs[0] === "en-US" && !window.far ? "available" : "downloadable"; }
+      get processLocally() { return this.local; }
+      set processLocally(value) { this.local = value; }
+      start() { window.recognition = this; }
+      stop() { this.dispatchEvent(new Event("end")); }
+    };
+  });
+  await page.reload();
+  const button = page.getByRole("button", { name: "Dictate" });
+  await question(page).fill("Hello");
+  await button.click();
+  assert.equal(await button.getAttribute("aria-pressed"), "true");
+  assert.equal(await page.evaluate(() => window.recognition.local && window.recognition.lang), "en-US");
+  const hear = (...parts) => page.evaluate((said) => window.recognition.dispatchEvent(Object.assign(new Event("result"), { resultIndex: 0, results: said.map((transcript) => [{ transcript }]) })), parts);
+  await hear("what is");
+  await hear("what is", " a lake");
+  assert.equal(await question(page).inputValue(), "Hello what is a lake");
+  await button.click();
+  assert.equal(await button.getAttribute("aria-pressed"), "false");
+  assert.equal(stub.runs.size, 0, "nothing is sent by itself");
+  await page.addInitScript(() => { window.far = true; });
+  await page.reload();
+  await page.getByRole("button", { name: "Send" }).waitFor();
+  await pause(200);
+  assert.equal(await button.count(), 0);
+}));
+
 test("a new chat needs no answer of the server before typing", () => withStub({}, async (page) => {
   await page.route("**/app/**", () => {});  // nothing is ever answered
   await page.reload();
@@ -532,19 +729,84 @@ test("a new chat needs no answer of the server before typing", () => withStub({}
   assert.equal(await question(page).inputValue(), "Typed at once");
 }));
 
-test("a context that is full is said before anything is lost, with what can be done", () => withStub({ before: () => stub.add("full-conversation", "Full", [["Q", "A"], ["Q2", "A2"]]), path: "/c/full-conversation" }, async (page) => {
-  await page.getByText("A2").waitFor();
+// Four turns, of which the server says that only so many fit.
+const tooLong = (turns) => ({ leave_out: given = 0 }) => ({ prompt_tokens: given >= turns ? 3000 : 5120, context_length: 4096, fits: given >= turns, leave_out: given >= turns ? 0 : turns });
+const fullConversation = () => {
+  stub.contextLeft = 40;
+  return stub.add("full-conversation", "Full", [["Q1", "A1"], ["Q2", "A2"], ["Q3", "A3"], ["Q4", "A4"]]);
+};
+const lastRun = () => stub.requests.findLast(({ method, path }) => method === "POST" && path === "/app/runs").body;
+
+test("what no longer fits is said before it is sent; turns are left out only as one chooses", () => withStub({ before: () => { fullConversation(); stub.fit = tooLong(2); }, path: "/c/full-conversation" }, async (page) => {
+  await page.getByText("A4").waitFor();
+  await page.getByText("About 40 tokens of context are left").waitFor();
+  await question(page).fill("One more");
+  const notice = page.locator("#context-full");
+  await notice.getByText("the conversation is 5,120 tokens long").waitFor();
+  await page.keyboard.press("Enter");
+  await pause(200);
+  assert.equal(stub.runs.size, 0, "nothing is sent");
+  assert.equal(await question(page).inputValue(), "One more");
+  await notice.getByRole("button", { name: "Leave out the 2 oldest turns" }).click();
+  await page.getByText("The 2 oldest turns are left out: the model does not see them.").waitFor();
+  await notice.waitFor({ state: "detached" });
+  await question(page).press("Enter");
+  await page.getByText("A short answer.").waitFor();
+  await done(page);
+  assert.deepEqual([lastRun().leave_out, lastRun().message.content], [2, "One more"]);
+  await page.getByText("The 2 oldest turns are left out").waitFor();
+  await question(page).fill("And more");
+  await page.getByRole("button", { name: "Take in again" }).click();
+  await notice.getByText("no longer fit").waitFor();
+}));
+
+test("what no longer fits: another model with more", () => withStub({ before: () => { fullConversation(); stub.fit = (body) => (body.conversation.options.model === "smollm2-135m" ? null : tooLong(2)(body)); }, path: "/c/full-conversation" }, async (page) => {
+  stub.models[0].context_length = 4096;
+  await page.reload();
+  await page.getByText("A4").waitFor();
+  await question(page).fill("One more");
+  await page.locator("#context-full").getByRole("button", { name: "Use SmolLM2-135M-Instruct (8,192 tokens)" }).click();
+  await page.locator("#context-full").waitFor({ state: "detached" });
+  await page.getByRole("button", { name: "Model: SmolLM2-135M-Instruct" }).waitFor();
+}));
+
+test("what no longer fits: a new chat with a summary, sent by nobody but oneself", () => withStub({ before: () => { fullConversation(); stub.fit = ({ message: { content } }) => (content.startsWith("Summarise") ? null : tooLong(9)({})); }, path: "/c/full-conversation" }, async (page) => {
+  await page.getByText("A4").waitFor();
+  stub.script = (run) => run.stream("They spoke of lakes.", { perSecond: 20 });
+  await question(page).fill("One more");
+  await page.getByRole("button", { name: "New chat with a summary" }).click();
+  await page.getByText("Writing a summary").waitFor();
+  await until(async () => (await question(page).inputValue()).includes("They spoke of lakes."), "the summary is in the box");
+  assert.match(await question(page).inputValue(), /^So far, in short:[^]*They spoke of lakes\.[^]*One more$/);
+  assert.equal(new URL(page.url()).pathname, "/");
+  assert.equal(stub.runs.size, 1, "nothing but the summary was asked");
+  const { conversation, message } = lastRun();
+  assert.equal(conversation.temporary, true);
+  for (const part of ["Q1", "A1", "Q4", "A4"]) assert.ok(message.content.includes(part), part);
+  await until(() => !stub.conversations.has(conversation.id), "what it took is forgotten");
+  assert.ok(stub.conversations.has("full-conversation"));
+  // Stopped, it leaves the question where it was.
+  await page.getByRole("link", { name: "Full" }).click();
+  await page.getByText("A4").waitFor();
+  stub.script = (run) => run.stream("Too late. ".repeat(50), { perSecond: 5 });
+  await question(page).fill("Again");
+  await page.getByRole("button", { name: "New chat with a summary" }).click();
+  await page.getByRole("button", { name: "Cancel" }).click();
+  await page.getByRole("button", { name: "New chat with a summary" }).waitFor();
+  assert.equal(await question(page).inputValue(), "Again");
+}));
+
+test("a context that the server finds full is said where the answer would stand", () => withStub({ before: fullConversation, path: "/c/full-conversation" }, async (page) => {
+  await page.getByText("A4").waitFor();
   stub.refuse = (method, path, body) => path === "/app/runs" && !body.leave_out
     ? { status: 409, code: "context_full", message: "too long", fit: { prompt_tokens: 5000, context_length: 4096, fits: false, leave_out: 1 } } : null;
   await ask(page, "One more");
   const alert = page.getByRole("alert");
   await alert.getByText("no longer fits").waitFor();
-  await alert.getByRole("button", { name: "Start a new chat" }).waitFor();
+  await alert.getByRole("button", { name: "New chat with a summary" }).waitFor();
   await alert.getByRole("button", { name: "Leave out the oldest turn" }).click();
   await page.getByText("A short answer.").waitFor();
-  const body = stub.requests.findLast(({ path }) => path === "/app/runs").body;
-  assert.equal(body.leave_out, 1);
-  assert.equal(body.message.content, "One more");
+  assert.deepEqual([lastRun().leave_out, lastRun().message.content], [1, "One more"]);
 }));
 
 test("what the answer waits for is said", () => withStub({}, async (page) => {
@@ -575,7 +837,7 @@ test("models: chosen in the composer, fetched with progress, paused", () => with
 }));
 
 test("settings: language, theme, system prompt, presets", () => withStub({}, async (page) => {
-  await page.getByRole("button", { name: "Settings" }).click();
+  await page.getByRole("button", { name: "Settings", exact: true }).click();
   await page.getByRole("combobox", { name: "Language" }).selectOption("ko");
   await page.getByRole("dialog", { name: "설정" }).waitFor();
   await page.getByRole("combobox", { name: "화면" }).selectOption("dark");
@@ -590,6 +852,69 @@ test("settings: language, theme, system prompt, presets", () => withStub({}, asy
   await until(() => [...stub.presets.values()].some(({ name }) => name === "짧게"), "the preset");
   await page.reload();
   await page.getByRole("button", { name: "새 대화" }).first().waitFor();
+}));
+
+// ---- Usage and keys
+
+const usageRow = (ago, fields) => ({ date: new Date(Date.now() - ago * 86_400_000).toISOString().slice(0, 10), key: "", model: "r1-distill-qwen-1.5b", runs: 3,
+  prompt_tokens: 12_000, cached_tokens: 8_000, output_tokens: 2_500, reasoning_tokens: 900, seconds: 120, cost: 0.42, ...fields });
+const kUsage = () => [usageRow(25, { runs: 1 }), usageRow(12, { prompt_tokens: 30_000, key: "editor" }), usageRow(12, { output_tokens: 9_000 }), usageRow(6), usageRow(3, { runs: 9, output_tokens: 14_000 }), usageRow(0)];
+const openPart = async (page, part) => {
+  await page.getByRole("navigation").getByRole("button", { name: /Settings|설정|设置/ }).click();
+  await page.locator(`#tab-${part}`).click();
+};
+
+test("usage: sums, a bar for each day, every value in a table, by tokens and by cost", () => withStub({ before: () => { stub.usage = kUsage(); } }, async (page) => {
+  await openPart(page, "usage");
+  const sums = page.locator("#part dl");
+  await sums.getByText("22", { exact: true }).waitFor();
+  assert.equal((await sums.innerText()).replaceAll(/\s+/g, " ").trim(), "Requests 22 Read 42K Reused 48K Written 33K Cost $2.52");
+  assert.equal(await page.locator("#part svg g").count(), 30);
+  const heights = await page.locator("#part svg g").evaluateAll((days) => days.map((day) => [...day.querySelectorAll("rect:not(.ground)")].reduce((sum, part) => sum + Number(part.getAttribute("height")), 0)));
+  assert.equal(heights.filter((height) => height > 0).length, 5, "five days had any");
+  assert.equal(heights.indexOf(Math.max(...heights)), 17, "the highest is that of twelve days ago");
+  assert.ok(Math.max(...heights) <= 100 && Math.max(...heights) > 50);
+  assert.equal(await page.locator("#part tbody tr").count(), 6);
+  await page.locator("#part tbody").getByText("editor").waitFor();
+  await page.locator("#part svg g").nth(29).locator(".ground").hover();
+  await page.locator("figcaption").getByText("Read 4K · Reused 8K · Written 2.5K").waitFor();
+  await page.getByRole("radio", { name: "Cost" }).check();
+  await page.locator("#part svg .cost").first().waitFor({ state: "attached" });
+  await page.getByRole("combobox", { name: "Period" }).selectOption("7");
+  await until(async () => (await page.locator("#part svg g").count()) === 7, "a week");
+  stub.usage = [];
+  await page.getByRole("combobox", { name: "Period" }).selectOption("90");
+  await page.getByText("Nothing was used in this time.").waitFor();
+}));
+
+test("keys: made with limits, shown once, limited anew, revoked", () => withStub({}, async (page) => {
+  await openPart(page, "keys");
+  await page.getByText("No keys yet.").waitFor();
+  await page.getByText("This page needs none.").waitFor();
+  await page.getByRole("textbox", { name: "Name of the key" }).fill("editor");
+  await page.getByText("Limits", { exact: true }).click();
+  await page.getByRole("spinbutton", { name: "Requests a minute" }).fill("20");
+  await page.getByRole("spinbutton", { name: "Budget (USD)" }).fill("2.5");
+  await page.getByRole("button", { name: "Make key" }).click();
+  await page.getByText("it is shown this once").waitFor();
+  assert.deepEqual([stub.keys[0].scope, stub.keys[0].limits], ["api", { requests_per_minute: 20, budget: 2.5 }]);
+  await page.locator("#part").getByRole("button", { name: "Copy" }).click();
+  assert.match(await page.evaluate(() => navigator.clipboard.readText()), /^sk-fathom-/);
+  await page.getByRole("button", { name: "I have kept it" }).click();
+  assert.equal(await page.getByText("sk-fathom-Abcdefg").count(), 0, "it is not shown again");
+  await page.getByText("Requests a minute 20").waitFor();
+  await page.getByRole("button", { name: "Limits editor" }).click();
+  await page.getByRole("spinbutton", { name: "Answers at a time" }).first().fill("3");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByText("Answers at a time 3").waitFor();
+  assert.equal(stub.keys[0].limits.concurrent, 3);
+  await page.getByRole("textbox", { name: "Name of the key" }).fill("editor");
+  await page.getByRole("button", { name: "Make key" }).click();
+  await page.getByText("there is a key of this name").waitFor();
+  await page.getByRole("button", { name: "Revoke editor" }).click();
+  await page.getByRole("button", { name: "Revoke it for good?" }).click();
+  await page.getByText(/revoked /).waitFor();
+  assert.ok(stub.keys[0].revoked_at);
 }));
 
 // ---- Hostile text
@@ -620,9 +945,11 @@ const states = {
   },
   search: async (page) => { await page.keyboard.press("Control+k"); await page.keyboard.type("lake"); await page.locator("#hits mark").first().waitFor(); },
   shortcuts: async (page) => { await page.evaluate(() => document.activeElement?.blur()); await page.keyboard.press("?"); await page.getByRole("dialog").waitFor(); },
-  settings: async (page) => { await page.getByRole("navigation").getByRole("button", { name: "Settings" }).click(); await page.getByRole("tab").first().waitFor(); },
+  settings: async (page) => { await page.getByRole("navigation").getByRole("button", { name: "Settings", exact: true }).click(); await page.getByRole("tab").first().waitFor(); },
   answers: async (page) => { await states.settings(page); await page.locator("#tab-answers").click(); await page.locator("#system-prompt").waitFor(); },
   data: async (page) => { await states.settings(page); await page.locator("#tab-data").click(); await page.getByText("Recently deleted").waitFor(); },
+  usage: async (page) => { stub.usage = kUsage(); await openPart(page, "usage"); await page.locator("#part svg g").first().waitFor({ state: "attached" }); },
+  keys: async (page) => { await openPart(page, "keys"); await page.getByRole("textbox", { name: "Name of the key" }).fill("editor"); await page.getByRole("button", { name: "Make key" }).click(); await page.getByText("it is shown this once").waitFor(); },
   menu: async (page) => { await page.locator("#composer [aria-haspopup]").click(); await page.getByRole("menuitem").first().waitFor(); },
   models: async (page) => { await states.menu(page); await page.getByRole("menuitem").last().click(); await page.getByRole("dialog").waitFor(); },
   editing: async (page) => { await states.thread(page); await question(page).press("ArrowUp"); await page.getByRole("textbox", { name: "Edit question" }).waitFor(); },

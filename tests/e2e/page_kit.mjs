@@ -14,12 +14,15 @@ let browser;
 export async function withPage(url, options, run, expected = []) {
   const { path = "", ...context_options } = options;
   const context = await browser.newContext({ viewport: { width: 1280, height: 800 }, locale: "en-US",
-    permissions: ["clipboard-read", "clipboard-write"], ...context_options });
+    permissions: ["clipboard-read", "clipboard-write"], serviceWorkers: "block", ...context_options });
   context.setDefaultTimeout(10_000);
   const troubles = [];
   const open = async (where = path) => {
     const page = await context.newPage();
-    page.on("pageerror", (error) => troubles.push(`script error: ${error.message}`));
+    page.on("pageerror", (error) => {
+      // Where workers are blocked, Playwright's own script trips over a sandboxed frame.
+      if (!/Service worker is disabled because the context is sandboxed/.test(error.message)) troubles.push(`script error: ${error.message}`);
+    });
     page.on("console", (message) => {
       if (message.type() === "error" && !/Failed to load resource/.test(message.text()) && !expected.some((words) => message.text().includes(words))) troubles.push(message.text());
     });

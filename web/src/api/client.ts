@@ -21,6 +21,9 @@ export type Model = Schemas["Model"];
 export type Machine = Schemas["Machine"];
 export type FileInfo = Schemas["File"];
 export type Draft = Schemas["Draft"];
+export type UsageDay = Schemas["UsageDay"];
+export type Key = Schemas["Key"];
+export type KeyLimits = Schemas["KeyLimits"];
 
 export const api = createClient<paths>({ baseUrl: location.origin });
 

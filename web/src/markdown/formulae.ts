@@ -14,14 +14,18 @@ export function mathHtml(tex: string, display: boolean): string {
   const key = `${display ? "D" : "I"}${tex}`;
   let html = made.get(key);
   if (html === undefined) {
-    html = `<span class="${kind}">${katex.renderToString(tex, {
-      displayMode: display, throwOnError: false, trust: false, strict: "ignore", maxSize: 20, maxExpand: 200,
-      output: "htmlAndMathml", errorColor: "currentColor",
-    })}</span>`;
+    html = `<span class="${kind}">${typeset(katex, tex, display, "htmlAndMathml")}</span>`;
     if (made.size >= kKept) made.clear();
     made.set(key, html);
   }
   return html;
+}
+
+// Without the formula's own source, of which the sanitiser would leave the text.
+export function typeset(by: typeof katexModule, tex: string, display: boolean, output: "htmlAndMathml" | "mathml"): string {
+  return by.renderToString(tex, {
+    displayMode: display, throwOnError: false, trust: false, strict: "ignore", maxSize: 20, maxExpand: 200, output, errorColor: "currentColor",
+  }).replace(/<annotation[^]*?<\/annotation>/g, "");
 }
 
 // Whether it is there now.

@@ -35,7 +35,7 @@ function inline(state: StateInline, silent: boolean): boolean {
 // space stands before it and no digit behind it: "$5 and $10" stays money.
 function dollar(state: StateInline, silent: boolean): boolean {
   const { src, pos, posMax } = state;
-  if (/[\p{L}\p{N}$\\]/u.test(src[pos - 1] ?? " ") && /[A-Za-z0-9$\\]/.test(src[pos - 1]!)) return false;
+  if (/[A-Za-z0-9$\\]/.test(src[pos - 1] ?? " ")) return false;
   if (/[\s$]/.test(src[pos + 1] ?? " ")) return false;
   for (let end = pos + 1; end < posMax; end++) {
     const c = src[end];

@@ -11,13 +11,23 @@ DOMPurify.addHook("afterSanitizeAttributes", (node) => {
   node.setAttribute("rel", "noopener noreferrer nofollow");
 });
 
+// Set once: the lists are long, and a streamed answer asks a hundred times a second. In place: no document for each call.
+DOMPurify.setConfig({
+  IN_PLACE: true,
+  USE_PROFILES: { html: true, mathMl: true, svg: true },  // KaTeX draws roots and braces as SVG
+  ALLOWED_URI_REGEXP: kValue,
+  FORBID_TAGS: ["style", "form", "input", "button", "textarea", "select", "option", "img", "image", "picture", "source",
+    "video", "audio", "track", "use", "animate", "filter", "dialog", "map", "area"],
+  FORBID_ATTR: ["id", "name", "src", "srcset", "poster", "background", "ping", "autofocus", "contenteditable"],
+});
+
+const inert = document.implementation.createHTMLDocument("");  // nothing in it loads or runs
+
 export function safe(html: string): DocumentFragment {
-  return DOMPurify.sanitize(html, {
-    RETURN_DOM_FRAGMENT: true,
-    USE_PROFILES: { html: true, mathMl: true, svg: true },  // KaTeX draws roots and braces as SVG
-    ALLOWED_URI_REGEXP: kValue,
-    FORBID_TAGS: ["style", "form", "input", "button", "textarea", "select", "option", "img", "image", "picture", "source",
-      "video", "audio", "track", "use", "animate", "filter", "dialog", "map", "area"],
-    FORBID_ATTR: ["id", "name", "src", "srcset", "poster", "background", "ping", "autofocus", "contenteditable"],
-  });
+  const holder = inert.createElement("div");
+  holder.innerHTML = html;
+  DOMPurify.sanitize(holder);
+  const fragment = document.createDocumentFragment();
+  fragment.append(...holder.childNodes);
+  return fragment;
 }

@@ -84,6 +84,7 @@ export class MarkdownView {
 
   #dress(shown: Shown): void {
     shown.dressed = true;
+    if (this.#open) shown.element.classList.add("settled");
     for (const figure of shown.element.querySelectorAll<HTMLElement>("figure.code")) {
       this.buttons(figure);
       const code = figure.querySelector("code")!;

@@ -1,6 +1,7 @@
 // What a finished block of code offers: copy, wrap, download, and for HTML and SVG a preview.
 import { words } from "../texts/texts.svelte";
-import { icons, type IconName } from "./icons";
+import { saveText } from "./download";
+import { drawn, type IconName } from "./icons";
 
 const kEndings: Record<string, string> = { python: "py", py: "py", javascript: "js", js: "js", typescript: "ts", ts: "ts", bash: "sh", sh: "sh",
   shell: "sh", html: "html", svg: "svg", css: "css", json: "json", yaml: "yaml", cpp: "cpp", c: "c", java: "java", go: "go", rust: "rs",
@@ -18,14 +19,14 @@ export function addCodeButtons(figure: HTMLElement): void {
   wrap.setAttribute("aria-pressed", "false");
   const copy = button("copy", words.t.copy, async () => {
     await navigator.clipboard.writeText(text());
-    copy.innerHTML = icons.check;
+    copy.replaceChildren(drawn("check"));
     copy.setAttribute("aria-label", words.t.copied);
     setTimeout(() => {
-      copy.innerHTML = icons.copy;
+      copy.replaceChildren(drawn("copy"));
       copy.setAttribute("aria-label", words.t.copy);
     }, 1500);
   });
-  caption.append(wrap, button("download", words.t.download, () => save(text(), kEndings[label] ?? "txt")), copy);
+  caption.append(wrap, button("download", words.t.download, () => saveText(text(), `code.${kEndings[label] ?? "txt"}`)), copy);
   figure.querySelector("pre")!.setAttribute("aria-label", label || words.t.code);
 }
 
@@ -35,17 +36,9 @@ function button(icon: IconName, label: string, action: () => void): HTMLButtonEl
   made.className = "quiet";
   made.title = label;
   made.setAttribute("aria-label", label);
-  made.innerHTML = icons[icon];
+  made.append(drawn(icon));
   made.addEventListener("click", action);
   return made;
-}
-
-function save(text: string, ending: string): void {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
-  link.download = `code.${ending}`;
-  link.click();
-  URL.revokeObjectURL(link.href);
 }
 
 // In a frame without this page's origin, from a file with a policy of its own (public/preview.html).

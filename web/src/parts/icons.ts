@@ -2,7 +2,7 @@
 const icon = (path: string) =>
   `<svg viewBox="0 0 20 20" width="18" height="18" fill="none" stroke="currentColor" stroke-width="1.5" stroke-linecap="round" stroke-linejoin="round" aria-hidden="true">${path}</svg>`;
 
-export const icons = {
+const icons = {
   plus: icon('<path d="M10 4v12M4 10h12"/>'),
   compose: icon('<path d="M9 4H5.5A1.5 1.5 0 0 0 4 5.5v9A1.5 1.5 0 0 0 5.5 16h9a1.5 1.5 0 0 0 1.5-1.5V11M15 3.5 16.5 5l-6 6H9V9.500z"/>'),
   clip: icon('<path d="m15.500 9.500-5.600 5.600a3.500 3.500 0 0 1-5-5l6-6a2.300 2.300 0 0 1 3.300 3.300l-5.800 5.800a1.150 1.150 0 0 1-1.600-1.600l5.300-5.300"/>'),
@@ -21,6 +21,9 @@ export const icons = {
   right: icon('<path d="m8 5 5 5-5 5"/>'),
   chevron: icon('<path d="m6 8 4 4 4-4"/>'),
   pin: icon('<path d="M7.500 4h5l-.5 5 2 2.500h-8L8 9zM10 11.500V16"/>'),
+  share: icon('<path d="M10 12V3.500M6.500 7 10 3.500 13.500 7M5 10v5.500A1.500 1.500 0 0 0 6.500 17h7a1.500 1.500 0 0 0 1.500-1.500V10"/>'),
+  mic: icon('<rect x="7.500" y="3" width="5" height="9" rx="2.500"/><path d="M4.500 9.500a5.500 5.500 0 0 0 11 0M10 15v2.500"/>'),
+  sound: icon('<path d="M4 8v4h2.500L10 15V5L6.500 8zM13 7.500a3.500 3.500 0 0 1 0 5M15 5a7 7 0 0 1 0 10"/>'),
   trash: icon('<path d="M4.500 6h11M8 6V4.500h4V6M6 6l.7 10h6.600L14 6"/>'),
   download: icon('<path d="M10 4v8.500M6 9l4 4 4-4M4.500 16h11"/>'),
   wrap: icon('<path d="M4 5.500h12M4 10h9.500a2.500 2.500 0 0 1 0 5H10m2-2-2 2 2 2M4 15h3"/>'),
@@ -35,3 +38,16 @@ export const icons = {
   alert: icon('<circle cx="10" cy="10" r="6.500"/><path d="M10 6.500v4.500M10 13.500h.01"/>'),
 } as const;
 export type IconName = keyof typeof icons;
+
+const made = new Map<IconName, Node>();
+
+// An icon's element. Copies cost a fraction of reading the text again, and a thread has hundreds.
+export function drawn(name: IconName): Node {
+  let icon = made.get(name);
+  if (!icon) {
+    const holder = document.createElement("div");
+    holder.innerHTML = icons[name];
+    made.set(name, (icon = holder.firstElementChild!));
+  }
+  return icon.cloneNode(true);
+}

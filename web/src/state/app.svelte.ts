@@ -1,17 +1,24 @@
 // What the whole page shares: the session, the list of conversations, the models, and which conversation is open.
-import { api, Failure, given, newId, type Conversation, type Machine, type Model, type Options, type Session,
+import { api, Failure, given, newId, type Conversation, type Machine, type Model, type Options, type Preset, type Session,
   type Settings, type SettingsPatch } from "../api/client";
 import { words } from "../texts/texts.svelte";
+import { forget, forgetAll, keepList, keptList } from "./kept";
 import { Thread } from "./thread.svelte";
 import { watchChanges } from "./changes";
 
+export type SettingsPart = "general" | "answers" | "usage" | "keys" | "data";
 export type Dialog = "settings" | "search" | "shortcuts" | "models";
 export interface Toast { id: number; text: string; action?: { label: string; run: () => void } }
 
 const kDefaults: Settings = {
   language: "auto", theme: "auto", send_with: "enter", remote_images: false, titles: true, options: {},
 };
+export const kNoOptions = {
+  model: null, system_prompt: null, thinking: null, thinking_budget: null, temperature: null, top_p: null, top_k: null, min_p: null,
+  repetition_penalty: null, max_tokens: null, seed: null,
+} satisfies Required<Options>;
 const kToastTime = 10_000;
+const kKeepPause = 2_000;
 const kRetry = 2_000;
 
 class App {
@@ -25,6 +32,8 @@ class App {
   reachable = $state(true);
   thread = $state.raw<Thread>(new Thread(newId()));
   dialog = $state<Dialog | null>(null);
+  settingsPart = $state<SettingsPart>("general");
+  settingsScope = $state<"all" | "chat">("all");
   typedAhead = "";  // what was typed before the search was there to take it
   sidebar = $state(localStorage.getItem("sidebar") !== "closed");
   sheet = $state(false);  // the sidebar on a narrow screen
@@ -72,9 +81,14 @@ class App {
         this.machine = models.machine;
         this.reachable = true;
         void this.thread.refresh();
+        this.#keepSoon();
         return;
       } catch {
         this.reachable = false;
+        if (!this.listed) {
+          this.conversations = await keptList().catch(() => null) ?? [];
+          this.listed = true;
+        }
         await new Promise((resolve) => setTimeout(resolve, kRetry));
       }
     }
@@ -109,6 +123,19 @@ class App {
     setTimeout(() => document.querySelector<HTMLElement>("#composer textarea")?.focus());
   }
 
+  // ---- What can be read while the server is away
+
+  #keeping = 0;
+  #kept = Promise.resolve();
+
+  // One after the other, when changes have come to rest.
+  #keepSoon(): void {
+    clearTimeout(this.#keeping);
+    this.#keeping = window.setTimeout(() => whenIdle(() => {
+      this.#kept = this.#kept.then(() => keepList(this.conversations)).catch(() => {});
+    }), kKeepPause);
+  }
+
   // ---- The list
 
   take(conversation: Conversation): void {
@@ -117,6 +144,7 @@ class App {
     const others = this.conversations.filter((other) => other.id !== conversation.id);
     this.conversations = [...others, conversation].sort((a, b) =>
       Number(b.pinned) - Number(a.pinned) || b.updated_at - a.updated_at || (a.id < b.id ? 1 : -1));
+    this.#keepSoon();
   }
 
   async listMore(): Promise<void> {
@@ -134,6 +162,7 @@ class App {
   }
 
   #forget(id: string): void {
+    void forget(id).then(() => this.#keepSoon());
     this.conversations = this.conversations.filter((conversation) => conversation.id !== id);
     if (id === this.thread.id && !this.thread.isNew) this.startNew();
   }
@@ -156,6 +185,7 @@ class App {
     await this.attempt(async () => {
       const { ids } = await given(api.DELETE("/app/conversations"));
       this.conversations = [];
+      await forgetAll();
       this.startNew();
       this.toast(words.t.removed, { label: words.t.undo, run: () => void this.restore(ids) });
     });
@@ -182,12 +212,24 @@ class App {
     await this.attempt(async () => this.#apply(await given(api.PATCH("/app/settings", { body: patch }))));
   }
 
-  // For this conversation, and as what the next one begins with.
-  async setOption(options: Options): Promise<void> {
+  // For this conversation.
+  async setOptions(options: Options): Promise<void> {
     const thread = this.thread;
     thread.options = { ...thread.options, ...options };
     if (!thread.isNew) await this.change(thread.id, { options });
-    else if ("model" in options || "thinking" in options) await this.set({ options });
+  }
+
+  // For this conversation; before it has begun, as what every next one begins with too.
+  async choose(options: Pick<Options, "model" | "thinking">): Promise<void> {
+    const isNew = this.thread.isNew;
+    await this.setOptions(options);
+    if (isNew) await this.set({ options });
+  }
+
+  // All that a preset says; what it does not say follows the settings again, but for the model.
+  usePreset({ name, options }: Preset): void {
+    const { model: _, ...none } = kNoOptions;
+    void this.setOptions({ ...none, ...options }).then(() => this.toast(words.t.presetUsed(name)));
   }
 
   #takeModel(model: Model): void {
@@ -201,6 +243,13 @@ class App {
     this.sheet = false;
     this.typedAhead = "";
     this.dialog = "search";
+  }
+
+  openSettings(part: SettingsPart, scope: "all" | "chat" = "all"): void {
+    this.sheet = false;
+    this.settingsPart = part;
+    this.settingsScope = scope;
+    this.dialog = "settings";
   }
 
   setSidebar(open: boolean): void {
@@ -238,6 +287,11 @@ class App {
 export function failureText(error: unknown): string {
   if (!(error instanceof Failure)) throw error;
   return words.t.errors[error.code] ?? `${words.t.errors["other"]}: ${error.message}`;
+}
+
+function whenIdle(action: () => void): void {
+  if ("requestIdleCallback" in window) requestIdleCallback(action);
+  else setTimeout(action, 1000);
 }
 
 function remembered(): Settings {

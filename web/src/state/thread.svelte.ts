@@ -1,11 +1,17 @@
 // The conversation that is open: its tree of messages, the path that is shown, and the answer that is being written.
-import { api, Failure, given, newId, type Conversation, type Draft, type FileInfo, type Message, type NewRun, type Options, type RunEvent } from "../api/client";
+import { api, Failure, given, newId, type Conversation, type Draft, type FileInfo, type Fit, type Message, type NewRun, type Options, type RunEvent } from "../api/client";
 import { follow } from "../api/stream";
 import { words } from "../texts/texts.svelte";
 import { app } from "./app.svelte";
 import { keepDraft, localDraft, newer, serverDraft } from "./drafts";
+import { keptConversation } from "./kept";
 import { Attachments } from "./attachments.svelte";
+import { summarise } from "./summary";
 import { Turn } from "./turn.svelte";
+
+const kLeastAnswer = 300;       // tokens that the server leaves for an answer, and a few for the turn itself
+const kUnknownContext = 2_000;  // so much fits every model
+const kLookPause = 300;
 
 export class Thread {
   readonly id: string;
@@ -20,6 +26,10 @@ export class Thread {
   readonly attachments = new Attachments(() => this.type(this.draft));
   editing = $state<string | null>(null);  // the message that is being edited
   reveal = $state<string | null>(null);   // the message that a search led to
+  leaveOut = $state(0);                   // so many of the oldest turns do not go to the model
+  fit = $state.raw<Fit | null>(null);     // of what is typed, where there was a reason to ask
+  summarising = $state.raw<AbortController | null>(null);
+  #looking = 0;
   #revision = -1;
   #reading: AbortController | null = null;
   #left = false;
@@ -39,6 +49,7 @@ export class Thread {
     this.temporary = given.temporary ?? false;
     if (!this.temporary) this.#resume(localDraft(this.draftKey));
     document.addEventListener("visibilitychange", this.#visibility);
+    addEventListener("pagehide", this.#hidden);
     if (this.isNew && !this.temporary && this.draft === "") {
       void serverDraft("new").then((draft) => {
         if (this.draft === "" && this.isNew && !this.#left) this.#resume(draft);
@@ -52,6 +63,7 @@ export class Thread {
 
   type(text: string): void {
     this.draft = text;
+    this.#lookSoon(text);
     if (!this.temporary) keepDraft(this.draftKey, text, this.attachments.ids);
   }
 
@@ -78,7 +90,12 @@ export class Thread {
       this.state = "ready";
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
-      if (this.turns.length === 0) this.state = error.code === "not_found" || error.code === "status_404" ? "gone" : "failed";
+      if (this.turns.length > 0) return;
+      const gone = error.code === "not_found" || error.code === "status_404";
+      const kept = gone ? null : await keptConversation(this.id).catch(() => null);
+      if (this.#left || this.turns.length > 0) return;
+      if (kept) this.#merge(kept.conversation, kept.messages);
+      this.state = kept ? "ready" : gone ? "gone" : "failed";
     }
   }
 
@@ -118,22 +135,22 @@ export class Thread {
 
   // ---- Asking
 
-  ask(content: string, leaveOut = 0): Promise<void> {
+  ask(content: string): Promise<void> {
     const files = this.attachments.take();
     this.type("");
-    return this.#ask(this.leafId, content, leaveOut, files);
+    return this.#ask(this.leafId, content, files);
   }
 
-  async #ask(parentId: string | null, content: string, leaveOut: number, files: FileInfo[]): Promise<void> {
+  async #ask(parentId: string | null, content: string, files: FileInfo[]): Promise<void> {
     const question = new Turn({ id: newId(), parent_id: parentId, role: "user", content, created_at: Date.now(), by_person: true, files });
     await this.#start(this.#newAnswer(question.id), {
-      parent_id: parentId, message: { id: question.id, content, file_ids: files.map((file) => file.id) }, leave_out: leaveOut }, [question]);
+      parent_id: parentId, message: { id: question.id, content, file_ids: files.map((file) => file.id) } }, [question]);
   }
 
   // Another wording of a question: a sibling of it.
   edit(question: Turn, content: string): Promise<void> {
     this.editing = null;
-    return this.#ask(question.parentId, content, 0, question.files);
+    return this.#ask(question.parentId, content, question.files);
   }
 
   async correct(answer: Turn, content: string): Promise<void> {
@@ -147,13 +164,13 @@ export class Thread {
   }
 
   // Another answer to the same question, or the same request again if the server never had it.
-  async retry(answer: Turn, leaveOut = 0): Promise<void> {
+  async retry(answer: Turn): Promise<void> {
     const question = this.turns.find((turn) => turn.id === answer.parentId);
     if (question && this.#unsent.has(question.id)) {
       this.turns = this.turns.filter((turn) => turn !== answer && turn !== question);
-      await this.#ask(question.parentId, question.content, leaveOut, question.files);
+      await this.#ask(question.parentId, question.content, question.files);
     } else {
-      await this.#start(this.#newAnswer(answer.parentId), { parent_id: answer.parentId, leave_out: leaveOut });
+      await this.#start(this.#newAnswer(answer.parentId), { parent_id: answer.parentId });
     }
   }
 
@@ -176,7 +193,7 @@ export class Thread {
     try {
       await given(api.POST("/app/runs", { body: {
         id, answer_id: answer.id,
-        conversation: { id: this.id, temporary: this.temporary, options: this.options }, leave_out: 0, ...wish } }));
+        conversation: { id: this.id, temporary: this.temporary, options: this.options }, leave_out: this.leaveOut, ...wish } }));
       for (const turn of before) this.#unsent.delete(turn.id);
       if (this.#left) return;
       this.isNew = false;
@@ -184,8 +201,8 @@ export class Thread {
       this.#follow();
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
-      const leaveOut = error.details.fit?.leave_out;
-      answer.fail({ code: error.code, message: error.message, ...(leaveOut ? { leaveOut } : {}) });
+      const { fit } = error.details;
+      answer.fail({ code: error.code, message: error.message, ...(fit ? { fit } : {}) });
     }
   }
 
@@ -200,6 +217,54 @@ export class Thread {
       turn.stopping = false;
       app.toast(error instanceof Failure ? words.t.errors[error.code] ?? error.message : String(error));
     }
+  }
+
+  // ---- Whether it fits
+
+  questionOf(answer: Turn): string {
+    return this.turns.find((turn) => turn.id === answer.parentId)?.content ?? "";
+  }
+
+  #mayNotFit(text: string): boolean {
+    const left = this.contextLeft ?? kUnknownContext;
+    return text !== "" && new TextEncoder().encode(text).length + kLeastAnswer > left;  // no tokenizer makes more of it than bytes
+  }
+
+  #lookSoon(text: string): void {
+    clearTimeout(this.#looking);
+    if (this.fit?.fits === false || this.leaveOut > 0 || this.#mayNotFit(text)) this.#looking = window.setTimeout(() => void this.look(text), kLookPause);
+  }
+
+  // Asks the server whether this question would fit; nothing is known where it cannot be reached.
+  async look(text: string): Promise<void> {
+    clearTimeout(this.#looking);
+    if (text.trim() === "") return void (this.fit = null);
+    this.fit = await given(api.POST("/app/runs/check", { body: {
+      id: newId(), answer_id: newId(), conversation: { id: this.id, temporary: this.temporary, options: this.options }, parent_id: this.leafId,
+      message: { id: newId(), content: text, file_ids: this.attachments.ids }, leave_out: this.leaveOut } })).catch(() => null);
+  }
+
+  // Another conversation, which begins with a summary of this one and the question; nothing of it is sent yet.
+  async moveOn(question: string): Promise<void> {
+    const stop = (this.summarising = new AbortController());
+    const done = await app.attempt(async () => {
+      const summary = await summarise(this.path.filter((turn) => turn.status !== "failed"), this.options, stop.signal).catch((error: unknown) => {
+        if (stop.signal.aborted) return null;
+        throw error;
+      });
+      if (summary === null) return;
+      if (this.draft === question) this.type("");
+      const { options } = this;
+      app.startNew();
+      app.thread.options = options;
+      app.thread.type(`${words.t.summary.intro}\n\n${summary}\n\n${question}`);
+    });
+    if (!done || stop.signal.aborted) this.summarising = null;
+  }
+
+  stopSummary(): void {
+    this.summarising?.abort();
+    this.summarising = null;
   }
 
   // ---- Branches
@@ -247,10 +312,16 @@ export class Thread {
   // A hidden tab reads no log: it would hold a connection, and what it misses comes at once when it is shown.
   #visibility = (): void => this.#follow();
 
+  // The tab is closed: nothing would ask for a temporary conversation again.
+  #hidden = (event: PageTransitionEvent): void => {
+    if (!event.persisted && this.temporary && !this.isNew) void fetch(`/app/conversations/${this.id}`, { method: "DELETE", keepalive: true }).catch(() => {});
+  };
+
   leave(): void {
     this.#left = true;
     this.#reading?.abort();
     document.removeEventListener("visibilitychange", this.#visibility);
+    removeEventListener("pagehide", this.#hidden);
     if (this.temporary && !this.isNew) {
       given(api.DELETE("/app/conversations/{id}", { params: { path: { id: this.id } } })).catch(() => {});
     }

@@ -1,10 +1,10 @@
 // One message as the page holds it. A running answer's text is collected and shown once per frame.
-import type { FileInfo, Message, RunEvent, Usage } from "../api/client";
+import type { FileInfo, Fit, Message, RunEvent, Usage } from "../api/client";
 
 export type Phase = { kind: "starting" } | { kind: "queued"; ahead: number } | { kind: "loading"; done: number | null }
   | { kind: "prefill"; done: number; total: number } | { kind: "writing" };
 
-export interface Trouble { code: string; message: string; leaveOut?: number }
+export interface Trouble { code: string; message: string; fit?: Fit }
 
 export class Turn {
   readonly id: string;

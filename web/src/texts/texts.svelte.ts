@@ -33,8 +33,13 @@ export function bytesText(bytes: number): string {
   return `${size.toLocaleString(words.language, { maximumFractionDigits: size < 10 ? 1 : 0 })} ${unit}`;
 }
 
+const formats = new Map<string, Intl.NumberFormat>();  // making one costs more than a frame may
+
 export function numberText(value: number, digits = 0): string {
-  return value.toLocaleString(words.language, { maximumFractionDigits: digits });
+  const key = `${words.language}${digits}`;
+  let format = formats.get(key);
+  if (!format) formats.set(key, (format = new Intl.NumberFormat(words.language, { maximumFractionDigits: digits })));
+  return format.format(value);
 }
 
 export function durationText(seconds: number): string {
