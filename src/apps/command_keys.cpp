@@ -2,10 +2,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <ctime>
 #include <filesystem>
 
 #include "apps/commands.h"
+#include "base/clock.h"
 #include "files/places.h"
 #include "server/key_store.h"
 #include "server/usage_ledger.h"
@@ -38,13 +38,6 @@ std::string limits_text(const server::KeyLimits& limits) {
   add(limits.concurrent, fmt::format("{} at a time", limits.concurrent));
   add(limits.budget, fmt::format("budget {}", server::money_text(limits.budget)));
   return text.empty() ? "no limits" : text;
-}
-
-std::string date_of(std::int64_t milliseconds) {
-  const std::time_t seconds = milliseconds / 1000;
-  std::tm parts{};
-  gmtime_r(&seconds, &parts);
-  return fmt::format("{:04}-{:02}-{:02}", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday);
 }
 
 Result<server::KeyStore> open_keys() {
@@ -83,8 +76,9 @@ Status list_keys() {
   if (!all) return std::unexpected(all.error());
   if (all->empty()) fmt::print("no keys; `fathom keys add NAME` makes one\n");
   for (const server::Key& key : *all)
-    fmt::print("{:<20} {:<18} {:<6} {} {}\n", key.name, key.hint, server::name(key.scope), date_of(key.created_at),
-               key.revoked_at ? "revoked " + date_of(*key.revoked_at) : limits_text(key.limits));
+    fmt::print("{:<20} {:<18} {:<6} {} {}\n", key.name, key.hint, server::name(key.scope),
+               base::utc_day(key.created_at / 1000),
+               key.revoked_at ? "revoked " + base::utc_day(*key.revoked_at / 1000) : limits_text(key.limits));
   return {};
 }
 

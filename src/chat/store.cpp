@@ -1,17 +1,10 @@
 // Opening, connections, and what is done after a crash.
 #include "chat/store.h"
 
-#include <chrono>
-
 #include "chat/schema.h"
 #include "chat/store_reader.h"
 
 namespace fathom::chat {
-
-std::int64_t system_milliseconds() {
-  using std::chrono::system_clock;
-  return std::chrono::duration_cast<std::chrono::milliseconds>(system_clock::now().time_since_epoch()).count();
-}
 
 Store::Store(std::string path, Clock clock)
     : path_(std::move(path)), clock_(std::move(clock)), connections_(std::make_unique<Connections>()) {}

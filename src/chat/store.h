@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "chat/outcome.h"
 #include "chat/records.h"
 #include "files/sqlite.h"
@@ -16,7 +17,6 @@ namespace fathom::chat {
 class Writer;
 
 using Clock = std::function<std::int64_t()>;  // milliseconds since 1970 UTC
-std::int64_t system_milliseconds();
 
 inline constexpr std::int64_t kUndoMilliseconds = 24 * 3600 * 1000;  // so long a deletion can be undone
 inline constexpr std::size_t kMaxTitle = 200;                        // bytes
@@ -25,7 +25,7 @@ class Store {
  public:
   // Opens or makes the database, brings it up to date, and ends what was running when the last program died. An empty
   // path: in memory, gone with the store. Errors: no database, or one of a newer version (which stays as it is).
-  static base::Result<std::unique_ptr<Store>> open(const std::string& path, Clock clock = system_milliseconds);
+  static base::Result<std::unique_ptr<Store>> open(const std::string& path, Clock clock = base::unix_milliseconds);
   ~Store();
 
   // ---- conversations

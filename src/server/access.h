@@ -14,7 +14,6 @@ struct AccessRules {
   std::string bound_host;                    // what the server listens on
   std::vector<std::string> allowed_hosts;    // further names it is reached by, without port
   std::vector<std::string> allowed_origins;  // other sites whose pages may call, as "https://chat.example.com"
-  std::string api_key;                       // of the command line, "": none; what it opens is Metering's to say
   bool passed_on = false;                    // a proxy passes on what others ask
 };
 

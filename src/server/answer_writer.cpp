@@ -4,7 +4,6 @@
 #include <openssl/rand.h>
 
 #include <array>
-#include <chrono>
 
 namespace fathom::server {
 
@@ -77,11 +76,6 @@ std::string new_id(std::string_view prefix) {
   std::string id(prefix);
   for (const unsigned char byte : bytes) id += fmt::format("{:02x}", byte);
   return id;
-}
-
-std::int64_t unix_seconds() {
-  using std::chrono::system_clock;
-  return std::chrono::duration_cast<std::chrono::seconds>(system_clock::now().time_since_epoch()).count();
 }
 
 }  // namespace fathom::server

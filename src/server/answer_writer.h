@@ -42,6 +42,5 @@ std::string named_event(std::string_view name, const files::Json& data);
 
 // An unguessable id: the prefix and 24 hexadecimal digits.
 std::string new_id(std::string_view prefix);
-std::int64_t unix_seconds();
 
 }  // namespace fathom::server

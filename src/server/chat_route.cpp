@@ -1,4 +1,5 @@
 // A chat request becomes runs; and POST /v1/chat/completions, which writes what they say as it is.
+#include "base/clock.h"
 #include "server/answer_writer.h"
 #include "server/chat_answer.h"
 #include "server/chat_run.h"
@@ -54,7 +55,7 @@ Reply chat_completions(const RouteContext& context, const Request& http) {
   auto run = start_chat(context, *body);
   if (!run) return error_response(run.error());
   AnswerHead head{.id = new_id("chatcmpl-"),
-                  .created = unix_seconds(),
+                  .created = base::unix_seconds(),
                   .model = run->model->name(),
                   .fingerprint = "fathom-" + context.version,
                   .choices = run->request.choices,

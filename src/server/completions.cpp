@@ -2,6 +2,7 @@
 // part and no thought is read out of what comes. Beside a string, prompts may be lists of strings and of token ids.
 #include <algorithm>
 
+#include "base/clock.h"
 #include "server/chat_answer.h"
 #include "server/completion_run.h"
 #include "server/field_reader.h"
@@ -355,7 +356,7 @@ Reply completions(const RouteContext& context, const Request& http) {
   if (!runs) return error_response(runs.error());
 
   CompletionHead head{.id = new_id("cmpl-"),
-                      .created = unix_seconds(),
+                      .created = base::unix_seconds(),
                       .model = model.name(),
                       .fingerprint = "fathom-" + context.version,
                       .choices = request->options.choices,

@@ -16,6 +16,7 @@
 #include <thread>
 #include <unordered_map>
 
+#include "base/clock.h"
 #include "server/app/app.h"
 #include "server/connection.h"
 #include "server/exposure.h"
@@ -32,15 +33,12 @@ using boost::system::error_code;
 constexpr std::chrono::milliseconds kCloseLimit{5'000};  // for connections that were told to close at once
 
 ModelShelf shelf_of(std::vector<std::shared_ptr<engine::LoadedModel>> models) {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return {.models = std::move(models), .created = std::chrono::duration_cast<std::chrono::seconds>(now).count()};
+  return {.models = std::move(models), .created = base::unix_seconds()};
 }
 
 AccessRules access_rules(const ServerOptions& options) {
-  AccessRules rules{.bound_host = options.host,
-                    .allowed_hosts = options.allowed_hosts,
-                    .allowed_origins = options.allowed_origins,
-                    .api_key = options.api_key};
+  AccessRules rules{
+      .bound_host = options.host, .allowed_hosts = options.allowed_hosts, .allowed_origins = options.allowed_origins};
   if (!options.proxy.empty()) {
     // Who comes through the proxy names it as the host, and pages from there are the server's own.
     const std::size_t start = options.proxy.find("://") + 3;
@@ -60,12 +58,13 @@ std::string bracketed(const std::string& host) {
 }  // namespace
 
 struct Server::Impl {
-  Impl(ServerOptions given, const ModelShelf& shelf, std::unique_ptr<app::App> chat_app)
+  Impl(ServerOptions given, const ModelShelf& shelf, std::shared_ptr<Metering> metering,
+       std::unique_ptr<app::App> chat_app)
       : options(std::move(given)),
         chat(std::move(chat_app)),
         router({.shelf = shelf,
                 .version = options.version,
-                .metering = std::make_shared<Metering>(options.api_key, options.database, options.prices),
+                .metering = std::move(metering),
                 .caller = {},
                 .app = chat.get()},
                access_rules(options), options.page),
@@ -230,9 +229,9 @@ void Server::Impl::stop() {
 base::Result<std::unique_ptr<Server>> Server::start(ServerOptions options,
                                                     std::vector<std::shared_ptr<engine::LoadedModel>> models) {
   if (models.empty()) return base::fail("the server needs at least one model");
-  const bool asks = Metering(options.api_key, options.database, options.prices).asks_for_key();
+  auto metering = std::make_shared<Metering>(options.api_key, options.database, options.prices);
   if (auto allowed = check_exposure({.host = options.host,
-                                     .asks_for_key = asks,
+                                     .asks_for_key = metering->asks_for_key(),
                                      .encrypts = !options.tls_certificate.empty(),
                                      .has_proxy = !options.proxy.empty(),
                                      .open = options.open});
@@ -245,7 +244,7 @@ base::Result<std::unique_ptr<Server>> Server::start(ServerOptions options,
     if (!made) return std::unexpected(made.error());
     chat = std::move(*made);
   }
-  auto impl = std::make_unique<Impl>(std::move(options), shelf, std::move(chat));
+  auto impl = std::make_unique<Impl>(std::move(options), shelf, std::move(metering), std::move(chat));
   if (const auto ready = impl->read_certificate(); !ready) return std::unexpected(ready.error());
   if (const auto listening = impl->listen(); !listening) return std::unexpected(listening.error());
   impl->start_threads();

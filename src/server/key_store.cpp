@@ -6,7 +6,8 @@
 
 #include <algorithm>
 #include <array>
-#include <chrono>
+
+#include "base/clock.h"
 
 namespace fathom::server {
 
@@ -20,11 +21,6 @@ namespace {
 constexpr std::string_view kPrefix = "sk-fathom-";
 constexpr std::size_t kSecretBytes = 32;
 constexpr std::size_t kLongestName = 100;
-
-std::int64_t now() {
-  using namespace std::chrono;
-  return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
-}
 
 // A secret has 256 random bits, so one round of SHA-256 is as good as many.
 std::string hash_of(std::string_view secret) {
@@ -115,7 +111,7 @@ Result<std::string> KeyStore::add(const std::string& key_name, Scope scope, cons
         "insert into keys (name, hash, hint, scope, requests_per_minute, tokens_per_minute, concurrent, budget, "
         "created_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (name) do nothing",
         key_name, hash_of(secret), hint_of(secret), name(scope), limits.requests_per_minute, limits.tokens_per_minute,
-        limits.concurrent, limits.budget, now());
+        limits.concurrent, limits.budget, base::unix_milliseconds());
     if (auto done = db.take_failure(); !done) return std::unexpected(done.error());
     if (added == 0) return fail("there is a key {:?} already, or was: choose another name", key_name);
     return secret;
@@ -143,8 +139,8 @@ Result<void> KeyStore::limit(const std::string& key_name, const KeyLimits& limit
 
 Result<void> KeyStore::revoke(const std::string& key_name) {
   return database_->use([&](Database& db) {
-    const std::int64_t changed =
-        db.run("update keys set revoked_at = ? where name = ? and revoked_at is null", now(), key_name);
+    const std::int64_t changed = db.run("update keys set revoked_at = ? where name = ? and revoked_at is null",
+                                        base::unix_milliseconds(), key_name);
     return one_changed(db, changed, key_name);
   });
 }

@@ -1,7 +1,7 @@
 // A line for each piece of text; a tool call is one line, since its arguments are an object and no text in pieces.
 #include "server/ollama_answer.h"
 
-#include <ctime>
+#include "base/clock.h"
 
 namespace fathom::server {
 
@@ -17,7 +17,7 @@ struct Said {
 };
 
 Json object_json(const OllamaHead& head, const Said& said) {
-  Json object = {{"model", head.model}, {"created_at", rfc3339(unix_seconds())}};
+  Json object = {{"model", head.model}, {"created_at", base::rfc3339(base::unix_seconds())}};
   Json text = head.call == OllamaCall::kChat ? Json{{"role", "assistant"}, {"content", said.text}}
                                              : Json{{"response", said.text}};
   if (!said.thought.empty()) text["thinking"] = said.thought;
@@ -123,14 +123,6 @@ Response ollama_error_response(const ApiError& error) {
   Response response = error_response(error);  // for its headers
   response.body = json_text(error_json(error));
   return response;
-}
-
-std::string rfc3339(std::int64_t unix_seconds) {
-  const auto time = static_cast<std::time_t>(unix_seconds);
-  std::tm parts{};
-  gmtime_r(&time, &parts);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday,
-                     parts.tm_hour, parts.tm_min, parts.tm_sec);
 }
 
 }  // namespace fathom::server

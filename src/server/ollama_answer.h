@@ -20,6 +20,5 @@ Response whole_ollama(const OllamaHead& head, const BlockAnswer& answer);
 // The answer to a call that only wants the model to be ready.
 files::Json ollama_ready(const OllamaHead& head, std::string_view reason);
 Response ollama_error_response(const ApiError& error);  // {"error": "..."}
-std::string rfc3339(std::int64_t unix_seconds);
 
 }  // namespace fathom::server

@@ -1,5 +1,6 @@
 // /api/...: Ollama's own interface, for the many programs that speak only that. Models are those that the server was
 // given; nothing is pulled, made or removed through it.
+#include "base/clock.h"
 #include "server/chat_run.h"
 #include "server/completion_run.h"
 #include "server/field_reader.h"
@@ -93,7 +94,7 @@ Reply ollama_tags(const RouteContext& context, const Request&) {
   Json models = Json::array();
   for (const auto& model : context.shelf.models) {
     models.push_back(entry_json(*model));
-    models.back()["modified_at"] = rfc3339(context.shelf.created);
+    models.back()["modified_at"] = base::rfc3339(context.shelf.created);
   }
   return json_response(200, {{"models", std::move(models)}});
 }
@@ -127,7 +128,7 @@ Reply ollama_show(const RouteContext& context, const Request& http) {
             {"model_info",
              {{"general.architecture", architecture}, {architecture + ".context_length", model.context_length()}}},
             {"capabilities", std::move(capabilities)},
-            {"modified_at", rfc3339(context.shelf.created)}});
+            {"modified_at", base::rfc3339(context.shelf.created)}});
 }
 
 Reply ollama_version(const RouteContext& context, const Request&) {

@@ -1,4 +1,5 @@
 // POST /v1/responses: OpenAI's Responses over a chat, without a memory.
+#include "base/clock.h"
 #include "server/chat_run.h"
 #include "server/field_reader.h"
 #include "server/responses_answer.h"
@@ -14,7 +15,7 @@ Reply responses(const RouteContext& context, const Request& http) {
   auto run = start_chat(context, *chat);
   if (!run) return error_response(responses_error(run.error()));
   ResponseHead head{.id = new_id("resp_"),
-                    .created = unix_seconds(),
+                    .created = base::unix_seconds(),
                     .model = run->model->name(),
                     .asked = repeated_fields(*body),
                     .tokenizer = &run->model->tokenizer()};

@@ -109,8 +109,8 @@ Response no_such_route(const Request& request) {
 }  // namespace
 
 Router::Router(RouteContext context, AccessRules rules, std::span<const PageFile> page)
-    : context_(std::move(context)), access_(rules), page_(page) {
-  if (!context_.metering) context_.metering = std::make_shared<Metering>(rules.api_key, nullptr, PriceList{});
+    : context_(std::move(context)), access_(std::move(rules)), page_(page) {
+  if (!context_.metering) context_.metering = std::make_shared<Metering>("", nullptr, PriceList{});
 }
 
 Response Router::error(const Request& request, const ApiError& error) const {

@@ -1,8 +1,8 @@
 #include "server/usage_ledger.h"
 
-#include <chrono>
 #include <cmath>
-#include <ctime>
+
+#include "base/clock.h"
 
 namespace fathom::server {
 
@@ -13,13 +13,6 @@ using files::Rows;
 namespace {
 
 constexpr std::int64_t kBillion = 1'000'000'000;
-
-std::string today() {
-  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-  std::tm parts{};
-  gmtime_r(&now, &parts);
-  return fmt::format("{:04}-{:02}-{:02}", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday);
-}
 
 }  // namespace
 
@@ -44,8 +37,8 @@ Result<void> UsageLedger::add(std::int64_t key, const std::string& model, UsageC
         "output_tokens = output_tokens + excluded.output_tokens, "
         "reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens, seconds = seconds + excluded.seconds, "
         "money = money + excluded.money",
-        today(), key, model, counts.requests, counts.cache_hit_tokens, counts.cache_miss_tokens, counts.output_tokens,
-        counts.reasoning_tokens, counts.seconds, money);
+        base::utc_day(base::unix_seconds()), key, model, counts.requests, counts.cache_hit_tokens,
+        counts.cache_miss_tokens, counts.output_tokens, counts.reasoning_tokens, counts.seconds, money);
     return db.take_failure();
   });
 }

@@ -79,7 +79,7 @@ void App::forget_temporary(const std::string& conversation) {
 }
 
 void App::purge() {
-  const std::int64_t now = chat::system_milliseconds();
+  const std::int64_t now = base::unix_milliseconds();
   if (const auto gone = kept_->purge_deleted(now - chat::kUndoMilliseconds); !gone)
     spdlog::warn("old deletions could not be purged: {}", gone.error().message);
   const auto unused = temporary_->purge_unused(now - kTemporaryMilliseconds);

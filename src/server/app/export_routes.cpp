@@ -1,21 +1,13 @@
 // Conversations as files to keep: Markdown of the path that is shown, JSON of the whole tree.
-#include <chrono>
-#include <ctime>
 #include <unordered_map>
 
+#include "base/clock.h"
 #include "server/app/app_json.h"
 #include "server/app/app_routes.h"
 
 namespace fathom::server::app {
 
 namespace {
-
-std::string date_of(std::int64_t milliseconds) {
-  const std::time_t seconds = milliseconds / 1000;
-  std::tm parts{};
-  gmtime_r(&seconds, &parts);
-  return fmt::format("{:04}-{:02}-{:02}", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday);
-}
 
 std::vector<const chat::Message*> shown_path(const chat::Thread& thread) {
   std::unordered_map<std::string_view, const chat::Message*> by_id;
@@ -44,7 +36,7 @@ std::string as_quotation(std::string_view text) {
 
 std::string markdown(const chat::Thread& thread) {
   const chat::Conversation& c = thread.conversation;
-  std::string text = fmt::format("# {}\n\n{}\n", c.title.empty() ? "…" : c.title, date_of(c.updated_at));
+  std::string text = fmt::format("# {}\n\n{}\n", c.title.empty() ? "…" : c.title, base::utc_day(c.updated_at / 1000));
   for (const chat::Message* message : shown_path(thread)) {
     text += fmt::format("\n## {}\n\n", message->role == "user" ? "User" : message->model.value_or("Assistant"));
     if (message->reasoning) text += as_quotation(*message->reasoning) + "\n";

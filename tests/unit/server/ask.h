@@ -23,9 +23,11 @@ struct Answer {
 
 class Asker {
  public:
-  explicit Asker(std::vector<std::shared_ptr<engine::LoadedModel>> models, AccessRules rules = {})
-      : router_({.shelf = {.models = std::move(models), .created = 1700000000}, .version = "9.9"}, std::move(rules),
-                {}) {}
+  explicit Asker(std::vector<std::shared_ptr<engine::LoadedModel>> models, std::string api_key = {})
+      : router_({.shelf = {.models = std::move(models), .created = 1700000000},
+                 .version = "9.9",
+                 .metering = std::make_shared<Metering>(std::move(api_key), nullptr, PriceList{})},
+                AccessRules{}, {}) {}
   Answer ask(std::string method, std::string path, std::string body = {}, std::vector<Header> headers = {}) const;
   Answer post(std::string path, const files::Json& body) const { return ask("POST", std::move(path), body.dump()); }
 

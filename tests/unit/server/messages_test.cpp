@@ -283,7 +283,7 @@ TEST_F(MessagesTest, ErrorsHaveTheirOwnEnvelope) {
   const Answer stops = ask(R"({"stop_sequences":[""]})");
   check(stops, 400, "invalid_request_error");
   EXPECT_TRUE(stops.json()["error"]["message"].get<std::string>().starts_with("stop_sequences:")) << stops.body;
-  check(Asker({model_}, {.api_key = "k"}).ask("POST", kMessagesPath, "{}"), 401, "authentication_error");
+  check(Asker({model_}, "k").ask("POST", kMessagesPath, "{}"), 401, "authentication_error");
   model_->engine().full = true;
   check(ask("{}"), 503, "overloaded_error");
 }

@@ -164,7 +164,7 @@ TEST_F(OllamaTest, ErrorsAreOneString) {
   check(generate(R"({"prompt":"x","raw":true,"format":"json"})"), 400, "format:");
   check(chat(R"({"model":"none"})"), 404, "no model");
   check(asker_.post("/api/embed", Json::object()), 404, "no embeddings");
-  check(Asker({model_}, {.api_key = "k"}).post("/api/chat", Json::object()), 401, "no API key");
+  check(Asker({model_}, "k").post("/api/chat", Json::object()), 401, "no API key");
   model_->engine().fails_with = "out of pages";
   check(chat(R"({"stream":false})"), 500, "out of pages");
   EXPECT_EQ(lines_of(chat("{}").body).back(), Json({{"error", "out of pages"}}));

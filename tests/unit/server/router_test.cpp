@@ -17,9 +17,11 @@ constexpr PageFile kPage[] = {{"/", "text/html; charset=utf-8", "\"abc\"", "<p>p
 
 class RouterTest : public testing::Test {
  protected:
-  Router router(AccessRules rules = {.bound_host = "127.0.0.1"}) {
-    return Router({.shelf = {.models = {model_, other_}, .created = 1700000000}, .version = "9.9"}, std::move(rules),
-                  kPage);
+  Router router(AccessRules rules = {.bound_host = "127.0.0.1"}, std::string api_key = {}) {
+    return Router({.shelf = {.models = {model_, other_}, .created = 1700000000},
+                   .version = "9.9",
+                   .metering = std::make_shared<Metering>(std::move(api_key), nullptr, PriceList{})},
+                  std::move(rules), kPage);
   }
 
   static Request request(std::string method, std::string target, std::string body = {}) {
@@ -30,8 +32,8 @@ class RouterTest : public testing::Test {
   }
 
   // The response of a route that answers at once.
-  Response ask(const Request& asked, AccessRules rules = {.bound_host = "127.0.0.1"}) {
-    const Router table = router(std::move(rules));
+  Response ask(const Request& asked, AccessRules rules = {.bound_host = "127.0.0.1"}, std::string api_key = {}) {
+    const Router table = router(std::move(rules), std::move(api_key));
     if (auto refused = table.refuse(asked)) return *refused;
     Reply reply = table.answer(asked);
     auto* response = std::get_if<Response>(&reply);
@@ -88,22 +90,22 @@ TEST_F(RouterTest, UnknownPathsAndMethodsAreNamed) {
 }
 
 TEST_F(RouterTest, EveryRouteButTheOpenOnesNeedsTheKey) {
-  const AccessRules rules{.bound_host = "127.0.0.1", .api_key = "secret"};
+  const Router locked = router({.bound_host = "127.0.0.1"}, "secret");
   int open = 0, closed = 0;
-  for (const Router::Path& path : router(rules).paths()) {
+  for (const Router::Path& path : locked.paths()) {
     std::string target(path.path);
     if (target.ends_with('*')) target.back() = 'x';
-    const auto refused = router(rules).refuse(request(std::string(path.method), target));
+    const auto refused = locked.refuse(request(std::string(path.method), target));
     EXPECT_EQ(refused.has_value(), !path.open) << path.path;
     EXPECT_EQ(refused ? refused->status : 401, 401) << path.path;
     ++(path.open ? open : closed);
   }
   EXPECT_EQ(open, 4);  // /health and the page's files
   EXPECT_GE(closed, 11);
-  EXPECT_EQ(router(rules).refuse(request("GET", "/unknown"))->status, 401);
+  EXPECT_EQ(locked.refuse(request("GET", "/unknown"))->status, 401);
   Request with_key = request("GET", "/version");
   with_key.headers.push_back({"Authorization", "Bearer secret"});
-  EXPECT_FALSE(router(rules).refuse(with_key));
+  EXPECT_FALSE(locked.refuse(with_key));
 }
 
 std::string header_of(const Response& response, std::string_view name) {
@@ -173,14 +175,14 @@ TEST_F(RouterTest, HashedFilesAreKeptAndPreviewsAreShutIn) {
 }
 
 TEST_F(RouterTest, APreflightIsAnsweredForConfiguredOriginsWithoutAKey) {
-  const AccessRules rules{.bound_host = "127.0.0.1", .allowed_origins = {"https://app.example.com"}, .api_key = "k"};
+  const AccessRules rules{.bound_host = "127.0.0.1", .allowed_origins = {"https://app.example.com"}};
   Request preflight = request("OPTIONS", "/v1/chat/completions");
   preflight.headers.push_back({"Origin", "https://app.example.com"});
-  const Response response = ask(preflight, rules);
+  const Response response = ask(preflight, rules, "k");
   EXPECT_EQ(response.status, 204);
   EXPECT_EQ(response.headers.at(0).name, "Access-Control-Allow-Methods");
   preflight.headers.back().value = "https://evil.example";
-  EXPECT_EQ(ask(preflight, rules).status, 403);
+  EXPECT_EQ(ask(preflight, rules, "k").status, 403);
 }
 
 TEST_F(RouterTest, TokenizeAndBack) {
