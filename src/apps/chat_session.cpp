@@ -93,7 +93,7 @@ Result<void> ChatSession::answer_once(std::string question) {
       model_, {.prompt = std::move(*rendered), .sampling = settings.sampling(0), .max_tokens = settings.max_tokens},
       printer, nullptr);
   if (!answer) return std::unexpected(answer.error());
-  if (answer->finish == FinishReason::kFailed) return fail("{}", answer->error);
+  if (!answer->error.empty()) return fail("{}", answer->error);
   const int generated = answer->statistics.generated_tokens;
   if (answer->finish == FinishReason::kLength && generated != settings.max_tokens)
     return fail("the answer ends after {} tokens, because the context of {} is full", generated,
@@ -180,6 +180,7 @@ bool ChatSession::offer_to_go_on(const ChatAnswer& answer, bool continues) {
 
 void ChatSession::tell_end(const ChatAnswer& answer) {
   switch (answer.finish) {
+    case FinishReason::kExpired:
     case FinishReason::kFailed:
       note(answer.error);
       break;

@@ -99,7 +99,7 @@ Status generate(const GenerateFlags& flags) {
   if (!run) return std::unexpected(run.error());
   std::unique_lock lock(answer.mutex);
   answer.ended.wait(lock, [&] { return answer.done; });
-  if (answer.last.finish == engine::FinishReason::kFailed) return fail("{}", answer.last.error);
+  if (!answer.last.error.empty()) return fail("{}", answer.last.error);
   if (flags.json) {
     print_json(answer);
   } else {

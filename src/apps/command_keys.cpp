@@ -105,7 +105,9 @@ Status usage(const UsageFlags& flags) {
   auto database = open_server_database();
   if (!database) return std::unexpected(database.error());
   server::UsageFilter filter{.from = flags.from, .to = flags.to};
-  if (!flags.key.empty()) {
+  if (flags.key == server::kPageName) {
+    filter.key = server::kPageKey;
+  } else if (!flags.key.empty()) {
     const auto key = server::KeyStore(*database).named(flags.key);
     if (!key) return std::unexpected(key.error());
     if (!*key) return fail("no key {:?}; `fathom keys list` shows them", flags.key);

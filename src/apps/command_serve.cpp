@@ -34,7 +34,10 @@ Status serve(const ServeFlags& flags) {
   sigaddset(&signals, SIGTERM);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file that may not grow is an error of whoever writes it
 
+  auto log = server::RequestLog::open(flags.log);
+  if (!log) return std::unexpected(log.error());
   auto prices = read_price_list(flags.config);
   if (!prices) return std::unexpected(prices.error());
   auto database = open_server_database();
@@ -47,7 +50,9 @@ Status serve(const ServeFlags& flags) {
   }
   auto disk = disk_cache(flags);
   if (!disk) return std::unexpected(disk.error());
-  auto model = open_model(flags, {.disk = std::move(*disk), .share_prefixes = flags.share_prefixes});
+  auto model = open_model(
+      flags,
+      {.disk = *disk, .share_prefixes = flags.share_prefixes, .queue_limit = std::chrono::seconds(flags.queue_limit)});
   if (!model) return std::unexpected(model.error());
   const int context = (*model)->context_length();
   auto server = server::Server::start({.host = flags.host,
@@ -56,13 +61,16 @@ Status serve(const ServeFlags& flags) {
                                        .api_key = flags.api_key,
                                        .database = std::move(*database),
                                        .prices = std::move(*prices),
+                                       .log = std::move(*log),
+                                       .disk = std::move(*disk),
                                        .proxy = flags.proxy,
                                        .tls_certificate = flags.tls_certificate,
                                        .tls_key = flags.tls_key,
                                        .open = flags.open,
                                        .chat = data ? data->store() : nullptr,
                                        .data_folder = data ? data->folder() : "",
-                                       .page = server::embedded_page()},
+                                       .page = server::embedded_page(),
+                                       .write_limit = std::chrono::seconds(flags.write_limit)},
                                       {std::shared_ptr<engine::LoadedModel>(std::move(*model))});
   if (!server) return std::unexpected(server.error());
   if (data) data->write_address((*server)->url());

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "engine/loaded_model.h"
+#include "server/request_log.h"
 #include "server/server_database.h"
 #include "server/usage_ledger.h"
 
@@ -134,6 +135,8 @@ struct ServeFlags : ModelFlags {
   bool share_prefixes = false;
   std::string chat_data;  // the folder of the conversations; "": within the data folder
   bool no_chat = false;   // the API and nothing that keeps conversations
+  server::LogOptions log;
+  int queue_limit = 600, write_limit = 30;  // seconds
 };
 Status serve(const ServeFlags& flags);
 
@@ -153,7 +156,8 @@ struct UsageFlags {
 };
 Status usage(const UsageFlags& flags);
 
-// The price list of a configuration file; "": nothing costs anything. Errors: what is wrong with the file, and its line.
+// The price list of a configuration file; "": nothing costs anything. Errors: what is wrong with the file, and its
+// line.
 base::Result<server::PriceList> read_price_list(const std::string& path);
 
 // Keys and usage of this machine's servers.

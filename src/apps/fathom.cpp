@@ -260,6 +260,25 @@ void add_cache_flags(CLI::App& c, ServeFlags& f) {
              "let what one key's text left in the cache serve other keys that send the same text");
 }
 
+void add_log_flags(CLI::App& c, ServeFlags& f) {
+  CLI::App& log = *c.add_option_group("Log, one line a request");
+  const auto set_json = [&f](const std::string& format) { f.log.json = format == "json"; };
+  log.add_option_function<std::string>("--log-format", set_json, "text or json (default: text)")
+      ->check(CLI::IsMember({"text", "json"}));
+  log.add_option("--log-file", f.log.file, "append to this file (default: standard error)")->type_name("FILE");
+  log.add_flag("--log-prompts", f.log.prompts, "what is asked too: the bodies of requests, prompts and all");
+}
+
+void add_limits(CLI::App& c, ServeFlags& f) {
+  constexpr int kDay = 24 * 3600;
+  c.add_option("--queue-limit", f.queue_limit, "seconds until a request whose turn has not come is refused")
+      ->check(CLI::Range(1, kDay))
+      ->capture_default_str();
+  c.add_option("--write-limit", f.write_limit, "seconds until a client that takes nothing of its answer is dropped")
+      ->check(CLI::Range(1, kDay))
+      ->capture_default_str();
+}
+
 // "https://chat.example.com", with a port where there is one, and nothing after.
 CLI::Validator origin_validator(const std::string& start) {
   return {[start](const std::string& text) {
@@ -297,6 +316,8 @@ void add_serve(CLI::App& app, ServeFlags& f, Action& action) {
   c.add_flag("--no-chat", f.no_chat,
              "the API alone: keep no conversations, and leave those that are kept to another server");
   add_cache_flags(c, f);
+  add_limits(c, f);
+  add_log_flags(c, f);
   c.callback([&] { action = [&] { return serve(f); }; });
 }
 
@@ -343,7 +364,7 @@ void add_usage(CLI::App& app, UsageFlags& f, Action& action) {
       "DAY");
   c.add_option("--from", f.from, "the first day, in UTC")->check(day);
   c.add_option("--to", f.to, "the last day")->check(day);
-  c.add_option("--key", f.key, "of this key alone");
+  c.add_option("--key", f.key, "of this key alone; page: of the chat page");
   c.add_flag("--json", f.json, "print a JSON array");
   c.callback([&] { action = [&] { return usage(f); }; });
 }

@@ -1,6 +1,7 @@
 #include "base/machine.h"
 
 #include <sched.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <charconv>
@@ -11,6 +12,8 @@
 #include <sstream>
 #include <string_view>
 #include <vector>
+
+#include "base/process.h"
 
 namespace fathom::base {
 namespace {
@@ -94,6 +97,13 @@ int usable_threads(const std::string& root) {
   if (sched_getaffinity(0, sizeof set, &set) == 0) processors = std::max(1, CPU_COUNT(&set));
   const double quota = std::ceil(cpu_quota(root));
   return quota < processors ? std::max(1, static_cast<int>(quota)) : processors;
+}
+
+std::size_t usable_addresses() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_AS, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return SIZE_MAX;
+  const auto taken = static_cast<std::size_t>(process_use().virtual_bytes);
+  return limit.rlim_cur > taken ? limit.rlim_cur - taken : 0;
 }
 
 std::size_t usable_memory(const std::string& root) {

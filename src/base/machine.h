@@ -13,4 +13,7 @@ int usable_threads(const std::string& root = "/");
 // Bytes this process could still take: the system's available memory, at most what the cgroup's limit leaves.
 std::size_t usable_memory(const std::string& root = "/");
 
+// Bytes of addresses that this process may still map, by its limit (ulimit -v); the largest number where there is none.
+std::size_t usable_addresses();
+
 }  // namespace fathom::base

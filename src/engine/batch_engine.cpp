@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <new>
 #include <utility>
 
 #include "engine/cache_identity.h"
@@ -53,6 +54,7 @@ BatchEngine::BatchEngine(Runner& runner, Scheduler scheduler, std::vector<TokenI
     : runner_(runner),
       undefined_(std::move(undefined)),
       draft_model_(options.draft),
+      queue_limit_(options.queue_limit),
       scheduler_(std::move(scheduler)),
       speculate_(options.speculate) {
   wanted_.reserve(kMostRunning);
@@ -263,7 +265,11 @@ void BatchEngine::deliver(Sequence& s, std::span<float> logits) {
   if (s.statistics.generated_tokens == 0) {
     s.first_token = now;
     s.statistics.prefill_seconds = seconds(now - s.admitted);
+    first_token_.record(seconds(now - s.submitted));
+  } else {
+    between_tokens_.record(seconds(now - s.last_token));
   }
+  s.last_token = now;
   for (const TokenId id : undefined_) logits[static_cast<std::size_t>(id)] = -std::numeric_limits<float>::infinity();
   TokenEvent event;
   const int wanted = s.run.sampling.top_logprobs;
@@ -309,6 +315,18 @@ void BatchEngine::finish(Sequence& s, TokenEvent event) {
   s.sink(event, s.statistics);
 }
 
+// Ends runs that have waited for their first turn beyond the limit.
+void BatchEngine::end_overdue() {
+  const auto oldest = Clock::now() - queue_limit_;
+  for (const auto& s : scheduler_.waiting_list()) {
+    if (s->admitted != Clock::time_point{} || s->submitted > oldest || s->finished) continue;
+    ++expired_;
+    finish(*s, {.finish = FinishReason::kExpired,
+                .error = fmt::format("the request's turn did not come within {} s: try again later",
+                                     seconds(queue_limit_))});
+  }
+}
+
 // Ends cancelled runs and gives back the pages of all that ended.
 void BatchEngine::end_cancelled() {
   scheduler_.each([this](Sequence& s) {
@@ -332,23 +350,40 @@ void BatchEngine::publish_status() {
   status_.pages_kept = cache.kept_pages();
   status_.pages_in_use = cache.all_pages() - cache.available();
   status_.page_tokens = cache.page_tokens();
+  status_.page_bytes = static_cast<std::int64_t>(runner_.cache().page_bytes());
   status_.prompt_tokens = scheduler_.counts().prompt_tokens;
   status_.prompt_tokens_reused = scheduler_.counts().reused_tokens;
+  status_.pages_from_memory = scheduler_.counts().pages_from_memory;
   status_.pages_from_disk = scheduler_.counts().pages_from_disk;
   status_.set_aside = scheduler_.counts().set_aside;
   status_.generated_tokens = generated_tokens_;
   status_.drafted_tokens = drafted_tokens_;
   status_.accepted_tokens = accepted_tokens_;
+  status_.expired = expired_;
+  status_.first_token = first_token_;
+  status_.between_tokens = between_tokens_;
+}
+
+// Where memory is at its limit the runs at hand fail, and the engine goes on with what comes after.
+void BatchEngine::step_or_fail() {
+  try {
+    build_step();
+    run_step();
+  } catch (const std::bad_alloc&) {
+    for (const auto& s : scheduler_.running_list())
+      finish(*s, {.finish = FinishReason::kFailed,
+                  .error = "no memory is left for this answer: ask for less at once, or raise the limit"});
+  }
 }
 
 void BatchEngine::loop(std::stop_token stop) {
   publish_status();
   while (take_messages(stop)) {
+    end_overdue();
     end_cancelled();
     scheduler_.admit();
     if (scheduler_.running() > 0) {
-      build_step();
-      run_step();
+      step_or_fail();
       end_cancelled();
     }
     publish_status();

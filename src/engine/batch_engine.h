@@ -44,11 +44,14 @@ class BatchEngine final : public Engine {
   void deliver(Sequence& sequence, std::span<float> logits);
   void finish(Sequence& sequence, TokenEvent event);
   void write_rest();
+  void step_or_fail();
+  void end_overdue();
   void end_cancelled();
   void publish_status();
 
   Runner& runner_;
   const std::vector<tokens::TokenId> undefined_;
+  const std::chrono::milliseconds queue_limit_;
 
   // What other threads hand over.
   mutable std::mutex mutex_;
@@ -66,7 +69,8 @@ class BatchEngine final : public Engine {
   StepPace pace_;
   Speculate speculate_;
   DraftCost draft_cost_;
-  std::uint64_t generated_tokens_ = 0, drafted_tokens_ = 0, accepted_tokens_ = 0;
+  std::uint64_t generated_tokens_ = 0, drafted_tokens_ = 0, accepted_tokens_ = 0, expired_ = 0;
+  LatencyCounts first_token_, between_tokens_;
   std::span<const Scheduler::Part> parts_;  // of this step
   std::vector<model::Row> rows_;
   std::vector<model::SequencePages> step_pages_;

@@ -12,12 +12,20 @@
 
 #include "base/error.h"
 #include "engine/constraint.h"
+#include "engine/latency.h"
 #include "engine/sampling.h"
 #include "tokens/tokenizer.h"
 
 namespace fathom::engine {
 
-enum class FinishReason : std::uint8_t { kNone, kStop, kLength, kCancelled, kFailed };
+enum class FinishReason : std::uint8_t {
+  kNone,
+  kStop,
+  kLength,
+  kCancelled,
+  kExpired,  // its turn did not come within the queue's limit
+  kFailed
+};
 
 struct TokenLogprob {
   tokens::TokenId token = 0;
@@ -30,7 +38,7 @@ struct TokenEvent {
   float logprob = 0;           // filled when SamplingOptions::top_logprobs >= 0
   std::vector<TokenLogprob> top;
   FinishReason finish = FinishReason::kNone;
-  std::string error;  // for kFailed
+  std::string error;  // for kExpired and kFailed
 };
 
 struct RunStatistics {
@@ -61,12 +69,15 @@ using TokenSink = std::function<bool(const TokenEvent&, const RunStatistics&)>;
 struct EngineStatus {
   std::int64_t waiting = 0, running = 0;                     // runs
   std::int64_t pages = 0, pages_in_use = 0, pages_kept = 0;  // of cache; kept: for runs to come
-  std::int64_t page_tokens = 0;
+  std::int64_t page_tokens = 0, page_bytes = 0;
   std::uint64_t prompt_tokens = 0, prompt_tokens_reused = 0;  // reused: found in the prefix cache
-  std::uint64_t pages_from_disk = 0;                          // read back from the disk cache
+  std::uint64_t pages_from_memory = 0, pages_from_disk = 0;   // that prompts began with
   std::uint64_t generated_tokens = 0;
   std::uint64_t drafted_tokens = 0, accepted_tokens = 0;  // as in RunStatistics
   std::uint64_t set_aside = 0;                            // how often a run made room for older ones
+  std::uint64_t expired = 0;                              // runs whose turn did not come in time
+  LatencyCounts first_token;                              // from submit() on
+  LatencyCounts between_tokens;                           // of one run
 };
 
 class Engine {

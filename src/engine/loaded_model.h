@@ -2,6 +2,7 @@
 // from one path.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -28,6 +29,8 @@ struct EngineOptions {
   // Whether several tokens may be guessed and checked in one step; it changes nothing but the time.
   Speculate speculate = Speculate::kWhereItPays;
   std::shared_ptr<DraftModel> draft;  // guesses instead of the model's own layer; of one engine alone
+  // A run that has waited so long for its first turn is ended.
+  std::chrono::milliseconds queue_limit = std::chrono::minutes(10);
 };
 
 struct LoadOptions {

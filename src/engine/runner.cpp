@@ -49,6 +49,16 @@ std::string what_fits(const model::Sizes& sizes, std::size_t memory, std::size_t
                      8 * room / kUsualBits / 1e9, kUsualBits);
 }
 
+// Where the limit on addresses is what leaves no room. `positions`: what it leaves.
+Result<void> check_addresses(const LoadOptions& options, std::size_t positions) {
+  const auto wanted = static_cast<std::size_t>(std::max<std::int64_t>(options.context, kLeastContext));
+  if (positions >= wanted) return {};
+  return fail(
+      "a context of {} positions does not fit into what the limit on this process's memory (ulimit -v) leaves, which "
+      "is {}: lower --ctx or raise the limit",
+      wanted, positions);
+}
+
 Result<int> thread_count(const LoadOptions& options) {
   if (options.threads < 0 || options.threads > 1024)
     return fail("{} threads are impossible, expected 1 to 1024", options.threads);
@@ -118,6 +128,13 @@ Result<void> Runner::size_cache(const LoadOptions& options) {
   const std::size_t per_token = resources_.cache.bytes_per_token();
   const std::size_t taken = weights + kReserve + options.reserved;
   cache_budget_ = memory > taken ? memory - taken : 0;
+  // The weights are mapped by now; what the rest needs of addresses is as much as it needs of memory.
+  const std::size_t addresses = base::usable_addresses();
+  const std::size_t mappable = addresses > kReserve ? addresses - kReserve : 0;
+  if (mappable < cache_budget_) {
+    cache_budget_ = mappable;
+    if (auto enough = check_addresses(options, cache_budget_ / per_token); !enough) return enough;
+  }
   if (options.cache_bytes > 0) {
     if (options.cache_bytes > cache_budget_)
       return fail("a cache of {:.1f} GiB was asked for, but memory leaves {:.1f} GiB beside the weights",

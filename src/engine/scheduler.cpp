@@ -137,6 +137,7 @@ Scheduler::Taken Scheduler::take_kept(Sequence& s, const PrefixPage& wanted) {
     page = found->page;
     cache_.hold(page);
     disk_.touch(wanted.key);
+    ++counts_.pages_from_memory;
   } else if (const auto answer = disk_.find(wanted.key)) {
     page = cache_.take();
     if (page == nullptr) return Taken::kNoPage;
@@ -200,6 +201,7 @@ void Scheduler::begin_last_page(Sequence& s) {
     if (found) {
       if (here) std::ranges::copy(cache_.bytes(found->page), page);
       cache_.release({&found->page, 1});
+      counts_.pages_from_memory += here ? 1 : 0;
     } else if (here) {
       here = disk_.read(key, *on_disk, tokens, cache_.bytes(page));
       counts_.pages_from_disk += here ? 1 : 0;

@@ -35,10 +35,11 @@ class Scheduler {
   std::size_t running() const { return running_.size(); }
   std::size_t decoding() const;
   std::span<const std::unique_ptr<Sequence>> running_list() const { return running_; }
+  std::span<const std::unique_ptr<Sequence>> waiting_list() const { return waiting_; }
   // Of all runs so far. Reused tokens are those of prompts that were found in the prefix cache.
   struct Counts {
     std::uint64_t prompt_tokens = 0, reused_tokens = 0, set_aside = 0;
-    std::uint64_t pages_from_disk = 0;
+    std::uint64_t pages_from_memory = 0, pages_from_disk = 0;
   };
   const Counts& counts() const { return counts_; }
   const PrefixCache& cache() const { return cache_; }

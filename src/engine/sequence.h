@@ -49,7 +49,7 @@ struct Sequence {
   DraftModel::Memory draft_memory;
   std::optional<Sampler> sampler;
   RunStatistics statistics;
-  Clock::time_point submitted, admitted, first_token;
+  Clock::time_point submitted, admitted, first_token, last_token;
   bool cancelled = false, finished = false;
 
   std::int64_t size() const { return static_cast<std::int64_t>(ids.size()); }

@@ -85,8 +85,10 @@ std::vector<Header> Access::cors_headers(const Request& request) const {
   if (rules_.allowed_origins.empty()) return {};
   std::vector<Header> headers{{"Vary", "Origin"}};
   const std::string_view origin = request.header("origin");
-  if (!origin.empty() && origin_configured(origin))
+  if (!origin.empty() && origin_configured(origin)) {
     headers.push_back({"Access-Control-Allow-Origin", std::string(origin)});
+    headers.push_back({"Access-Control-Expose-Headers", "X-Request-Id, Request-Id, Retry-After"});
+  }
   return headers;
 }
 

@@ -87,8 +87,7 @@ void BlockResponse::add(int, const AnswerDelta& delta) {
 }
 
 std::optional<ApiError> run_error(const AnswerDelta& last) {
-  if (last.finish == FinishReason::kFailed)
-    return ApiError{.status = 500, .message = last.error, .code = "generation_failed"};
+  if (auto failure = failure_of(last)) return failure;
   if (last.finish == FinishReason::kCancelled)
     return ApiError{.status = 503, .message = "the server ended this answer before its end", .code = "cancelled"};
   return std::nullopt;

@@ -62,6 +62,14 @@ Reply reply_with(RunGroup runs, std::unique_ptr<ResponseWriter> writer) {
   return std::make_unique<WholeAnswer>(std::move(runs), std::move(writer));
 }
 
+std::optional<ApiError> failure_of(const engine::AnswerDelta& last) {
+  if (last.finish == engine::FinishReason::kFailed)
+    return ApiError{.status = 500, .message = last.error, .code = "generation_failed"};
+  if (last.finish == engine::FinishReason::kExpired)
+    return ApiError{.status = 503, .message = last.error, .code = "queue_timeout"};
+  return std::nullopt;
+}
+
 std::string data_event(const files::Json& data) {
   return "data: " + json_text(data) + "\n\n";
 }

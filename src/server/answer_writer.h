@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,9 @@ class ResponseWriter {
 // The reply that hands every delta of the runs to the writer. Dropping it cancels them.
 Reply reply_with(RunGroup runs, std::unique_ptr<StreamWriter> writer);
 Reply reply_with(RunGroup runs, std::unique_ptr<ResponseWriter> writer);
+
+// What a client is told of a run that failed or whose turn did not come; none for every other end.
+std::optional<ApiError> failure_of(const engine::AnswerDelta& last);
 
 // Server-sent events: "data: ...", and the same after "event: NAME".
 std::string data_event(const files::Json& data);

@@ -36,6 +36,7 @@ files::Json error_body(const ApiError& error) {
 
 Response error_response(const ApiError& error) {
   Response response = json_response(error.status, error_body(error));
+  response.error_code = error.code;
   if (error.status == 401) response.headers.push_back({"WWW-Authenticate", "Bearer"});
   if (error.status == 429 || error.status == 503)
     response.headers.push_back({"Retry-After", std::to_string(std::max(1, error.retry_after))});

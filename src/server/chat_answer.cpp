@@ -151,10 +151,9 @@ Json ChunkWriter::call_json(int choice, const engine::ToolCallDelta& call) {
 }
 
 std::string ChunkWriter::finish(int choice, const engine::AnswerDelta& last) {
-  if (last.finish == FinishReason::kFailed) {
+  if (const auto failure = failure_of(last)) {
     finished_ = head_.choices;  // the stream ends here; dropping it cancels the other choices
-    return data_event(error_body({.status = 500, .message = last.error, .code = "generation_failed"})) +
-           "data: [DONE]\n\n";
+    return data_event(error_body(*failure)) + "data: [DONE]\n\n";
   }
   ++finished_;
   usage_.add(last);
@@ -186,14 +185,14 @@ void AnswerCollector::add(int choice, const engine::AnswerDelta& delta) {
   }
   if (head_.logprobs) collected.logprobs.add(delta.tokens, *tokenizer_);
   if (delta.finish == FinishReason::kNone) return;
-  if (delta.finish == FinishReason::kFailed && error_.empty()) error_ = delta.error.empty() ? "failed" : delta.error;
+  if (!failure_) failure_ = failure_of(delta);
   collected.finish_reason = end_name(delta.finish, !collected.calls.empty());
   usage_.add(delta);
   ++finished_;
 }
 
 Response AnswerCollector::response() const {
-  if (!error_.empty()) return error_response({.status = 500, .message = error_, .code = "generation_failed"});
+  if (failure_) return error_response(*failure_);
   Json choices = Json::array();
   for (std::size_t i = 0; i < choices_.size(); ++i) {
     const Choice& choice = choices_[i];

@@ -72,7 +72,7 @@ class AnswerCollector final : public ResponseWriter {
  public:
   AnswerCollector(AnswerHead head, const tokens::Tokenizer& tokenizer);
   void add(int choice, const engine::AnswerDelta& delta) override;
-  bool done() const override { return finished_ >= head_.choices || !error_.empty(); }
+  bool done() const override { return finished_ >= head_.choices || failure_; }
   Response response() const override;
 
  private:
@@ -86,7 +86,7 @@ class AnswerCollector final : public ResponseWriter {
   const tokens::Tokenizer* tokenizer_;
   std::vector<Choice> choices_;
   Usage usage_;
-  std::string error_;
+  std::optional<ApiError> failure_;
   int finished_ = 0;
 };
 

@@ -209,11 +209,9 @@ class CompletionState {
     if (delta.finish == FinishReason::kNone) return;
     ++finished_;
     usages_[head_.prompt_of(choice)].add(delta);
-    if (delta.finish == FinishReason::kFailed) failure_ = delta.error;
+    if (!failure_) failure_ = failure_of(delta);
   }
   bool over() const { return finished_ >= head_.all() || failure_; }
-  ApiError failure() const { return {.status = 500, .message = *failure_, .code = "generation_failed"}; }
-
   Json usage() const {
     Usage sum;
     for (const Usage& each : usages_) sum += each;
@@ -225,7 +223,7 @@ class CompletionState {
   std::vector<TextLogprobs> logprobs_;
   std::vector<Usage> usages_;  // by prompt
   std::size_t finished_ = 0;
-  std::optional<std::string> failure_;
+  std::optional<ApiError> failure_;
 };
 
 class CompletionStream final : public StreamWriter, CompletionState {
@@ -243,7 +241,7 @@ class CompletionStream final : public StreamWriter, CompletionState {
 
   std::string write(int choice, const AnswerDelta& delta) override {
     take(choice, delta);
-    if (failure_) return data_event(error_body(failure())) + kDone;
+    if (failure_) return data_event(error_body(*failure_)) + kDone;
     TextLogprobs& logprobs = logprobs_[static_cast<std::size_t>(choice)];
     if (delta.finish == FinishReason::kNone)
       return delta.content.empty() ? std::string{} : data_event(chunk(choice, delta.content, logprobs.take()));
@@ -287,7 +285,7 @@ class CompletionResponse final : public ResponseWriter, CompletionState {
   bool done() const override { return over(); }
 
   Response response() const override {
-    if (failure_) return error_response(failure());
+    if (failure_) return error_response(*failure_);
     Json list = Json::array();
     for (std::size_t i = 0; i < choices_.size(); ++i) {
       TextLogprobs logprobs = logprobs_[i];

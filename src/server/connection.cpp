@@ -19,6 +19,9 @@
 #include <chrono>
 
 #include "base/clock.h"
+#include "server/answer_writer.h"
+#include "server/request_log.h"
+#include "server/request_record.h"
 #include "server/wire.h"
 
 namespace fathom::server {
@@ -47,6 +50,7 @@ struct Incoming {
   bool keep_alive = true;
   bool has_body_left = false;  // unread, because the request was refused before
   std::optional<Response> refusal;
+  RequestRecord& record() const { return *request.record; }
 };
 
 enum class Framing { kLength, kChunked, kUntilClose };
@@ -114,6 +118,7 @@ class LiveConnection final : public Connection, public std::enable_shared_from_t
   asio::awaitable<bool> read_body(Parser& parser, Incoming& incoming);
   asio::awaitable<Reply> ask(const Request& request);
   asio::awaitable<bool> reply(Incoming& incoming);
+  void note_end(const Incoming& incoming);
   asio::awaitable<bool> send(const Incoming& to, Response response);
   asio::awaitable<bool> send_events(const Incoming& to, std::unique_ptr<EventStream> events);
   asio::awaitable<bool> send_late(const Incoming& to, std::unique_ptr<LateResponse> late);
@@ -164,6 +169,7 @@ asio::awaitable<void> LiveConnection::run() {
     if (!open) break;
     if (finishing_) incoming.keep_alive = false;
     open = co_await reply(incoming);
+    note_end(incoming);
     if (open && incoming.has_body_left) co_await linger();
     open = open && incoming.keep_alive && !incoming.has_body_left;
   }
@@ -190,6 +196,8 @@ asio::awaitable<bool> LiveConnection::first_bytes() {
 asio::awaitable<bool> LiveConnection::read_request(Incoming& incoming) {
   const bool begun = co_await first_bytes();
   if (!begun) co_return false;
+  incoming.request.record = std::make_shared<RequestRecord>();
+  incoming.record().id = new_id("req_");
   Parser parser;
   parser.header_limit(static_cast<std::uint32_t>(context_.options.max_header_bytes));
   parser.body_limit(context_.options.max_body_bytes);
@@ -272,6 +280,7 @@ asio::awaitable<bool> LiveConnection::reply(Incoming& incoming) {
     const bool refused = co_await send(incoming, std::move(*incoming.refusal));
     co_return refused;
   }
+  if (context_.options.log && context_.options.log->wants_prompts()) incoming.record().body = incoming.request.body;
   Reply answer = co_await ask(incoming.request);
   incoming.request.body = {};  // read; a long prompt need not stay for the length of its answer
   bool sent = false;
@@ -279,17 +288,27 @@ asio::awaitable<bool> LiveConnection::reply(Incoming& incoming) {
     sent = co_await send(incoming, std::move(*response));
   } else {
     ++context_.streams;
+    context_.metrics.streams(1);
     if (auto* events = std::get_if<std::unique_ptr<EventStream>>(&answer)) {
       sent = co_await send_events(incoming, std::move(*events));
     } else {
       sent = co_await send_late(incoming, std::move(std::get<std::unique_ptr<LateResponse>>(answer)));
     }
     --context_.streams;
+    context_.metrics.streams(-1);
   }
   co_return sent;
 }
 
+// The request is over, whether its answer went out or not.
+void LiveConnection::note_end(const Incoming& incoming) {
+  context_.metrics.ended(incoming.record());
+  if (context_.options.log) context_.options.log->write(incoming.request);
+}
+
 asio::awaitable<bool> LiveConnection::send(const Incoming& to, Response response) {
+  to.record().status = response.status;
+  if (!response.error_code.empty()) to.record().error = response.error_code;
   for (Header& header : context_.router.extra_headers(to.request)) response.headers.push_back(std::move(header));
   const std::string head = head_text(response, to, Framing::kLength);
   const bool with_body = to.request.method != "HEAD" && response.status != 204 && response.status != 304;
@@ -301,6 +320,7 @@ asio::awaitable<bool> LiveConnection::send(const Incoming& to, Response response
     sent = co_await write(head);
     if (sent && with_body) sent = co_await write(response.body);
   }
+  to.record().complete = sent;
   co_return sent;
 }
 
@@ -310,6 +330,7 @@ asio::awaitable<bool> LiveConnection::send_events(const Incoming& to, std::uniqu
                 .headers = {{"Cache-Control", "no-cache, no-transform"}, {"X-Accel-Buffering", "no"}}};
   for (Header& header : events->headers()) head.headers.push_back(std::move(header));
   for (Header& header : context_.router.extra_headers(to.request)) head.headers.push_back(std::move(header));
+  to.record().status = head.status;
   std::string out = head_text(head, to, framing);
   watch();
   events->set_wake(waker());
@@ -334,6 +355,7 @@ asio::awaitable<bool> LiveConnection::send_events(const Incoming& to, std::uniqu
     out.clear();
     last_write = steady_clock::now();
   }
+  to.record().complete = !gone_;
   events.reset();  // cancels what was not finished
   co_await stop_watching();
   co_return !gone_ && framing == Framing::kChunked;
@@ -353,6 +375,7 @@ asio::awaitable<bool> LiveConnection::send_late(const Incoming& to, std::unique_
       std::string out = begun ? std::string{} : head_text(head, to, framing);
       out += framed("\n", framing);
       begun = true;
+      to.record().status = head.status;
       const bool written = co_await write(out);
       if (!written) gone_ = true;
     }
@@ -366,6 +389,8 @@ asio::awaitable<bool> LiveConnection::send_late(const Incoming& to, std::unique_
     std::string out = framed(response->body, framing);
     if (framing == Framing::kChunked) out += "0\r\n\r\n";
     sent = co_await write(out);
+    to.record().complete = sent;
+    if (!response->error_code.empty()) to.record().error = response->error_code;
     sent = sent && framing == Framing::kChunked;
   } else {
     sent = co_await send(to, std::move(*response));

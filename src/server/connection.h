@@ -19,7 +19,8 @@ struct ConnectionContext {
   const Router& router;
   boost::asio::thread_pool& work;  // where requests are read and prompts rendered, so that no socket waits for it
   boost::asio::ssl::context* tls = nullptr;  // for connections under TLS
-  std::atomic<int> streams = 0;              // answers being sent
+  Metrics& metrics;
+  std::atomic<int> streams = 0;  // answers being sent
 };
 
 class Connection {

@@ -19,11 +19,14 @@ struct Header {
   std::string value;
 };
 
+struct RequestRecord;
+
 struct Request {
   std::string method;
   std::string target;
   std::vector<Header> headers;
   std::string body;
+  std::shared_ptr<RequestRecord> record;  // none: nobody wants to know what comes of it
 
   std::string_view header(std::string_view name) const;  // the first of that name, any case; "" where there is none
   int count(std::string_view name) const;
@@ -35,6 +38,7 @@ struct Response {
   std::string content_type;
   std::string body;
   std::vector<Header> headers;
+  std::string error_code;  // of a refusal, for the log
 };
 
 // A reply that something else (an engine's thread) is still making. Only the connection reads it; dropping it early

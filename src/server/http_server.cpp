@@ -62,14 +62,17 @@ struct Server::Impl {
        std::unique_ptr<app::App> chat_app)
       : options(std::move(given)),
         chat(std::move(chat_app)),
+        metrics(std::make_shared<Metrics>(options.disk)),
         router({.shelf = shelf,
                 .version = options.version,
                 .metering = std::move(metering),
                 .caller = {},
-                .app = chat.get()},
+                .app = chat.get(),
+                .metrics = metrics,
+                .record = {}},
                access_rules(options), options.page),
         work(static_cast<std::size_t>(std::max(options.threads, 1))),
-        context{options, router, work, nullptr},
+        context{options, router, work, nullptr, *metrics},
         acceptor(asio::make_strand(io)) {}
 
   base::Result<void> read_certificate();
@@ -84,6 +87,7 @@ struct Server::Impl {
   // The order matters: a connection that is left over dies with `io`, and needs the models to cancel its runs.
   ServerOptions options;
   std::unique_ptr<app::App> chat;
+  std::shared_ptr<Metrics> metrics;
   Router router;
   asio::thread_pool work;
   ConnectionContext context;
@@ -161,7 +165,11 @@ asio::awaitable<void> Server::Impl::accept() {
     error_code error;
     co_await acceptor.async_accept(socket, asio::redirect_error(asio::use_awaitable, error));
     if (!error) {
-      welcome(std::move(socket));
+      try {
+        welcome(std::move(socket));
+      } catch (const std::exception& failure) {  // no memory: this client goes, the next one may find some
+        spdlog::error("cannot take a connection: {}", failure.what());
+      }
     } else if (acceptor.is_open()) {
       // Most likely no file descriptor is left; trying again at once would spin.
       spdlog::warn("cannot accept a connection: {}", error.message());
@@ -187,8 +195,10 @@ void Server::Impl::welcome(tcp::socket socket) {
   connections[id] = start_connection(std::move(socket), context, [this, id] {
     const std::lock_guard inner(mutex);
     connections.erase(id);
+    metrics->connections(connections.size());
     changed.notify_all();
   });
+  metrics->connections(connections.size());
 }
 
 void Server::Impl::for_each_connection(void (Connection::*action)()) {
@@ -240,7 +250,11 @@ base::Result<std::unique_ptr<Server>> Server::start(ServerOptions options,
   const ModelShelf shelf = shelf_of(std::move(models));
   std::unique_ptr<app::App> chat;
   if (options.chat) {
-    auto made = app::App::make(options.chat, shelf, options.version, options.data_folder);
+    auto made = app::App::make({.kept = options.chat,
+                                .shelf = shelf,
+                                .version = options.version,
+                                .folder = options.data_folder,
+                                .metering = metering});
     if (!made) return std::unexpected(made.error());
     chat = std::move(*made);
   }

@@ -8,6 +8,7 @@
 #include <array>
 
 #include "base/clock.h"
+#include "server/usage_ledger.h"
 
 namespace fathom::server {
 
@@ -52,6 +53,7 @@ Result<void> check_name(const std::string& name) {
       std::ranges::none_of(name, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; });
   if (name.empty() || name.size() > kLongestName || !plain)
     return fail("a key's name has 1 to {} bytes and no control characters", kLongestName);
+  if (name == kPageName) return fail("{:?} is what `fathom usage` calls the chat page: choose another name", name);
   return {};
 }
 

@@ -53,10 +53,14 @@ Booking::~Booking() {
 
 void Booking::pay(const std::string& model, const UsageCounts& counts) {
   metering_->limiter_.used(key_, counts.cache_hit_tokens + counts.cache_miss_tokens + counts.output_tokens);
-  if (!metering_->ledger_) return;
+  metering_->write_down(key_, model, counts);
+}
+
+void Metering::write_down(std::int64_t key, const std::string& model, const UsageCounts& counts) {
+  if (!ledger_) return;
   // The answer is there and was promised; that it could not be written down is for whoever runs the server.
-  if (auto kept = metering_->ledger_->add(key_, model, counts); !kept)
-    spdlog::error("usage of {} by key {} is not in the ledger: {}", model, key_, kept.error().message);
+  if (auto kept = ledger_->add(key, model, counts); !kept)
+    spdlog::error("usage of {} by key {} is not in the ledger: {}", model, key, kept.error().message);
 }
 
 Metering::Metering(std::string api_key, std::shared_ptr<ServerDatabase> database, PriceList prices)

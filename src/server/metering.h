@@ -55,10 +55,15 @@ class Metering {
   // 402 for a key over its budget, 429 (with when to come again) over its rate.
   ApiResult<Booking> book(const Caller& caller, int runs);
 
+  // The same for what the chat page used: it has no key and no limits.
+  void pay_for_page(const std::string& model, const UsageCounts& counts) { write_down(kPageKey, model, counts); }
+
   UsageLedger* ledger() { return ledger_ ? &*ledger_ : nullptr; }
 
  private:
   friend class Booking;
+  void write_down(std::int64_t key, const std::string& model, const UsageCounts& counts);
+
   std::string api_key_;
   std::optional<KeyStore> keys_;
   std::optional<UsageLedger> ledger_;

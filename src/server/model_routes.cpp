@@ -1,4 +1,4 @@
-// The models that stand ready, and the routes that only look: balance, health and version.
+// The models that stand ready, and the routes that only look: balance, health, metrics and version.
 #include <algorithm>
 
 #include "server/field_reader.h"
@@ -87,6 +87,11 @@ Reply no_embeddings(const RouteContext&, const Request& request) {
 
 Reply health(const RouteContext&, const Request&) {
   return json_response(200, {{"status", "ok"}});
+}
+
+Reply metrics(const RouteContext& context, const Request&) {
+  return Response{.content_type = "text/plain; version=0.0.4; charset=utf-8",
+                  .body = context.metrics->text(context.shelf.models)};
 }
 
 Reply version(const RouteContext& context, const Request&) {

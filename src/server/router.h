@@ -21,7 +21,7 @@ class Router {
   // An error in the envelope that clients of the request's route read.
   Response error(const Request& request, const ApiError& error) const;
   // What every response to the request carries besides its own headers.
-  std::vector<Header> extra_headers(const Request& request) const { return access_.cors_headers(request); }
+  std::vector<Header> extra_headers(const Request& request) const;
 
   struct Path {
     std::string_view method, path;
@@ -31,6 +31,8 @@ class Router {
 
  private:
   Reply dispatch(const Request& request) const;
+  ApiResult<Caller> identify(const Request& request) const;
+  std::optional<ApiError> check_key(const Request& request, bool for_administrators) const;
 
   RouteContext context_;
   Access access_;

@@ -8,6 +8,7 @@
 #include "engine/loaded_model.h"
 #include "server/api_error.h"
 #include "server/metering.h"
+#include "server/metrics.h"
 
 namespace fathom::server {
 
@@ -30,6 +31,8 @@ struct RouteContext {
   std::shared_ptr<Metering> metering;
   Caller caller;            // of the request at hand
   app::App* app = nullptr;  // the chat app's API; none: there is none
+  std::shared_ptr<Metrics> metrics;
+  std::shared_ptr<RequestRecord> record;  // of the request at hand, or none
 };
 
 Reply chat_completions(const RouteContext& context, const Request& request);
@@ -51,6 +54,7 @@ Reply apply_template(const RouteContext& context, const Request& request);
 Reply balance(const RouteContext& context, const Request& request);
 Reply no_embeddings(const RouteContext& context, const Request& request);
 Reply health(const RouteContext& context, const Request& request);
+Reply metrics(const RouteContext& context, const Request& request);
 Reply version(const RouteContext& context, const Request& request);
 
 }  // namespace fathom::server

@@ -1,7 +1,11 @@
 // Between the engine's thread, which must never wait, and a connection, which may be slow.
 #include "server/run_group.h"
 
+#include <algorithm>
 #include <mutex>
+
+#include "server/answer_writer.h"
+#include "server/request_record.h"
 
 namespace fathom::server {
 
@@ -68,7 +72,13 @@ struct RunGroup::Inbox {
 };
 
 RunGroup::RunGroup(const RouteContext& context, engine::LoadedModel& model, std::shared_ptr<Inbox> inbox)
-    : metering_(context.metering.get()), caller_(context.caller), model_(&model), inbox_(std::move(inbox)) {}
+    : metering_(context.metering.get()),
+      caller_(context.caller),
+      record_(context.record),
+      model_(&model),
+      inbox_(std::move(inbox)) {
+  if (record_) record_->model = model.name();
+}
 
 ApiResult<RunGroup> RunGroup::start(const RouteContext& context, engine::LoadedModel& model, Plan plan) {
   RunGroup group(context, model, std::make_shared<Inbox>());
@@ -103,19 +113,32 @@ RunGroup::~RunGroup() {
   take();
   // What was cut off is paid as far as it came.
   for (Share& share : shares_)
-    if (!share.paid && share.used.output_tokens > 0) bookings_.front().pay(model_->name(), share.used);
+    if (!share.paid) pay(share);
 }
 
 void RunGroup::note_use(Share& share, const engine::AnswerDelta& delta) {
   const engine::RunStatistics& s = delta.statistics;
-  share.used = {.requests = share.opens_request ? 1 : 0,
-                .cache_hit_tokens = share.opens_prompt ? s.cached_tokens : 0,
-                .cache_miss_tokens = share.opens_prompt ? s.prompt_tokens - s.cached_tokens : 0,
-                .output_tokens = s.generated_tokens,
-                .reasoning_tokens = delta.reasoning_tokens,
-                .seconds = s.prefill_seconds + s.decode_seconds};
-  if (delta.finish == engine::FinishReason::kNone || std::exchange(share.paid, true)) return;
+  share.used = counts_of(s, delta.reasoning_tokens);
+  if (!share.opens_request) share.used.requests = 0;
+  if (!share.opens_prompt) share.used.cache_hit_tokens = share.used.cache_miss_tokens = 0;
+  if (record_) {
+    record_->queue_seconds = std::max(record_->queue_seconds, s.queue_seconds);
+    record_->first_token_seconds = std::max(record_->first_token_seconds, s.queue_seconds + s.prefill_seconds);
+    if (const auto failure = failure_of(delta)) record_->error = failure->code;
+  }
+  if (delta.finish != engine::FinishReason::kNone && !std::exchange(share.paid, true)) pay(share);
+}
+
+// What gave no token costs nothing: its turn had not come, or it failed.
+void RunGroup::pay(Share& share) {
+  if (share.used.output_tokens == 0) return;
   bookings_.front().pay(model_->name(), share.used);
+  if (!record_) return;
+  UsageCounts& sum = record_->used;
+  sum.cache_hit_tokens += share.used.cache_hit_tokens;
+  sum.cache_miss_tokens += share.used.cache_miss_tokens;
+  sum.output_tokens += share.used.output_tokens;
+  sum.reasoning_tokens += share.used.reasoning_tokens;
 }
 
 void RunGroup::set_wake(std::function<void()> wake) {

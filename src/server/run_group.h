@@ -49,9 +49,11 @@ class RunGroup {
   };
   RunGroup(const RouteContext& context, engine::LoadedModel& model, std::shared_ptr<Inbox> inbox);
   void note_use(Share& share, const engine::AnswerDelta& delta);
+  void pay(Share& share);
 
   Metering* metering_;
   Caller caller_;
+  std::shared_ptr<RequestRecord> record_;  // or none
   std::vector<Booking> bookings_;
   std::vector<Share> shares_;  // by choice
   engine::LoadedModel* model_;

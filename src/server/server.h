@@ -10,8 +10,10 @@
 
 #include "base/error.h"
 #include "chat/store.h"
+#include "engine/disk_cache.h"
 #include "engine/loaded_model.h"
 #include "server/page_file.h"
+#include "server/request_log.h"
 #include "server/usage_ledger.h"
 
 namespace fathom::server {
@@ -24,6 +26,8 @@ struct ServerOptions {
   std::string api_key;                       // for whoever runs it; "": none
   std::shared_ptr<ServerDatabase> database;  // keys and usage; nullptr: neither
   PriceList prices;
+  std::shared_ptr<const RequestLog> log;          // nullptr: requests are not logged
+  std::shared_ptr<const engine::DiskCache> disk;  // for its numbers; nullptr: none
   std::string proxy;  // "https://chat.example.com": where a proxy that encrypts passes requests on from; "": none
   std::string tls_certificate, tls_key;  // PEM files; "": no TLS
   bool open = false;                     // serve other machines without key or encryption

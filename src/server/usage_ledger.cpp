@@ -26,6 +26,15 @@ std::int64_t PriceList::cost(std::string_view model, std::int64_t hit, std::int6
                        price.output * static_cast<double>(output)));
 }
 
+UsageCounts counts_of(const engine::RunStatistics& run, std::int64_t reasoning_tokens) {
+  return {.requests = 1,
+          .cache_hit_tokens = run.cached_tokens,
+          .cache_miss_tokens = run.prompt_tokens - run.cached_tokens,
+          .output_tokens = run.generated_tokens,
+          .reasoning_tokens = reasoning_tokens,
+          .seconds = run.prefill_seconds + run.decode_seconds};
+}
+
 Result<void> UsageLedger::add(std::int64_t key, const std::string& model, UsageCounts counts) {
   const std::int64_t money =
       prices_.cost(model, counts.cache_hit_tokens, counts.cache_miss_tokens, counts.output_tokens);
@@ -47,10 +56,11 @@ Result<std::vector<UsageRow>> UsageLedger::rows(const UsageFilter& filter) {
   return database_->use([&](Database& db) -> Result<std::vector<UsageRow>> {
     std::vector<UsageRow> result;
     for (Rows row = db.query(
-             "select day, coalesce(keys.name, ''), model, requests, cache_hit_tokens, cache_miss_tokens, "
+             "select day, case when usage.key = ?4 then ?5 else coalesce(keys.name, '') end, model, requests, "
+             "cache_hit_tokens, cache_miss_tokens, "
              "output_tokens, reasoning_tokens, seconds, money from usage left join keys on keys.id = usage.key "
              "where day >= ?1 and (?2 = '' or day <= ?2) and (?3 is null or usage.key = ?3) order by day, 2, model",
-             filter.from, filter.to, filter.key);
+             filter.from, filter.to, filter.key, kPageKey, kPageName);
          row.next();) {
       UsageRow used;
       used.day = row.text(0);

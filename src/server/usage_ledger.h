@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/engine.h"
 #include "server/server_database.h"
 
 namespace fathom::server {
@@ -32,9 +33,12 @@ struct UsageCounts {
   std::int64_t money = 0;  // billionths of the currency
 };
 
+// What a run of the engine used, as one request.
+UsageCounts counts_of(const engine::RunStatistics& run, std::int64_t reasoning_tokens);
+
 struct UsageRow : UsageCounts {
   std::string day;  // "2026-11-24", UTC
-  std::string key;  // its name; "": without one
+  std::string key;  // its name, or kPageName; "": without one
   std::string model;
 };
 
@@ -42,6 +46,10 @@ struct UsageFilter {
   std::string from, to;  // days, inclusive; "": open
   std::optional<std::int64_t> key;
 };
+
+// The chat page asks without a key; what it uses is booked under this number and name, which no key may have.
+inline constexpr std::int64_t kPageKey = -1;
+inline constexpr std::string_view kPageName = "page";
 
 class UsageLedger {
  public:

@@ -17,21 +17,19 @@ constexpr std::int64_t kTemporaryMilliseconds = 3600 * 1000;
 
 }  // namespace
 
-base::Result<std::unique_ptr<App>> App::make(std::shared_ptr<chat::Store> kept, ModelShelf shelf, std::string version,
-                                             std::string folder) {
+base::Result<std::unique_ptr<App>> App::make(Options options) {
   auto temporary = chat::Store::open("");
   if (!temporary) return std::unexpected(temporary.error());
-  return std::unique_ptr<App>(
-      new App(std::move(kept), std::move(*temporary), std::move(shelf), std::move(version), std::move(folder)));
+  return std::unique_ptr<App>(new App(std::move(options), std::move(*temporary)));
 }
 
-App::App(std::shared_ptr<chat::Store> kept, std::unique_ptr<chat::Store> temporary, ModelShelf shelf,
-         std::string version, std::string folder)
-    : kept_(std::move(kept)),
+App::App(Options options, std::unique_ptr<chat::Store> temporary)
+    : kept_(std::move(options.kept)),
       temporary_(std::move(temporary)),
-      shelf_(std::move(shelf)),
-      version_(std::move(version)),
-      folder_(std::move(folder)),
+      shelf_(std::move(options.shelf)),
+      version_(std::move(options.version)),
+      folder_(std::move(options.folder)),
+      metering_(std::move(options.metering)),
       worker_([this](std::stop_token stop) { work(stop); }) {}
 
 App::~App() {

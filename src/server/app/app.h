@@ -23,10 +23,15 @@ inline constexpr std::size_t kMessageBytes = std::size_t{4} << 20;
 
 class App {
  public:
-  // `kept` is the database, `folder` where models are kept; temporary conversations get a database in memory. Errors:
-  // as Store::open.
-  static base::Result<std::unique_ptr<App>> make(std::shared_ptr<chat::Store> kept, ModelShelf shelf,
-                                                 std::string version, std::string folder);
+  struct Options {
+    std::shared_ptr<chat::Store> kept;  // the database; temporary conversations get one in memory
+    ModelShelf shelf;
+    std::string version;
+    std::string folder;                  // where models are kept
+    std::shared_ptr<Metering> metering;  // where runs are booked; none: nowhere
+  };
+  // Errors: as Store::open.
+  static base::Result<std::unique_ptr<App>> make(Options options);
   ~App();  // stops
 
   // A request whose path starts with /app/.
@@ -85,11 +90,11 @@ class App {
   };
   struct TitleRun;
 
-  App(std::shared_ptr<chat::Store> kept, std::unique_ptr<chat::Store> temporary, ModelShelf shelf, std::string version,
-      std::string folder);
+  App(Options options, std::unique_ptr<chat::Store> temporary);
   AppResult<Prepared> prepare(const Wish& wish);
   void submit(const std::shared_ptr<LiveRun>& run, engine::AnswerRequest request);
   void finish(const std::shared_ptr<LiveRun>& run);
+  void book(const std::string& model, const UsageCounts& used);
   void cancel_titles();
   void name_after(const chat::Conversation& conversation);
   void end_title(const std::shared_ptr<TitleRun>& title);
@@ -100,6 +105,7 @@ class App {
   std::unique_ptr<chat::Store> temporary_;
   ModelShelf shelf_;
   std::string version_, folder_;
+  std::shared_ptr<Metering> metering_;
   Changes changes_;
 
   std::mutex start_mutex_;  // one start at a time: what is stored and what is live agree

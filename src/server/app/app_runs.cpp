@@ -138,8 +138,13 @@ void App::submit(const std::shared_ptr<LiveRun>& run, engine::AnswerRequest requ
   desk_->put([this, run] { finish(run); });
 }
 
+void App::book(const std::string& model, const UsageCounts& used) {
+  if (metering_ && used.output_tokens > 0) metering_->pay_for_page(model, used);
+}
+
 // On the thread: the end is told when it is on disk.
 void App::finish(const std::shared_ptr<LiveRun>& run) {
+  book(run->model().name(), run->used());
   const chat::EndedRun ended = run->result();
   const auto conversation = run->store().end(ended);
   const bool purged = !conversation && conversation.error().problem == chat::Problem::kNotFound;

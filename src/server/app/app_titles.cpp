@@ -48,6 +48,7 @@ struct App::TitleRun {
   std::optional<engine::RunId> id;  // under mutex, as what follows
   bool cancelled = false;
   std::string text;
+  engine::RunStatistics statistics;
 
   void cancel() {
     const std::lock_guard lock(mutex);
@@ -110,6 +111,7 @@ AppResult<bool> App::make_title(const std::string& conversation) {
         {
           const std::lock_guard lock(title->mutex);
           title->text += delta.content;
+          title->statistics = delta.statistics;
           if (delta.finish != engine::FinishReason::kNone && delta.finish != engine::FinishReason::kStop &&
               delta.finish != engine::FinishReason::kLength)
             title->text.clear();
@@ -128,10 +130,13 @@ AppResult<bool> App::make_title(const std::string& conversation) {
 
 void App::end_title(const std::shared_ptr<TitleRun>& title) {
   std::string text;
+  UsageCounts used;
   {
     const std::lock_guard lock(title->mutex);
     text = cleaned(title->text);
+    used = counts_of(title->statistics, 0);
   }
+  book(title->model->name(), used);
   if (!text.empty()) {
     if (const auto named = title->store->name(title->conversation, text)) tell(*named);
   }

@@ -52,7 +52,9 @@ Response error_reply(const AppError& error) {
                {"param", error.param.empty() ? Json(nullptr) : Json(error.param)},
                {"code", error.code}};
   body.update(error.extra);
-  return json_response(error.status, {{"error", std::move(body)}});
+  Response response = json_response(error.status, {{"error", std::move(body)}});
+  response.error_code = error.code;
+  return response;
 }
 
 std::optional<std::string> Call::query(std::string_view name) const {

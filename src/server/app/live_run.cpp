@@ -71,6 +71,11 @@ Json LiveRun::usage() const {
           {"cost", nullptr}};
 }
 
+UsageCounts LiveRun::used() const {
+  const std::lock_guard lock(mutex_);
+  return counts_of(statistics_, reasoning_tokens_);
+}
+
 // Where a second run of the engine answers after the first one thought, both count as one.
 void LiveRun::count(const engine::AnswerDelta& delta) {
   statistics_ = delta.statistics;
@@ -116,7 +121,7 @@ LiveRun::Added LiveRun::add(const engine::AnswerDelta& delta) {
             : stop_asked_ == Why::kPerson           ? "stopped"
                                                     : "interrupted";
   if (finish_ == "failed")
-    log_.error = chat::RunError{"model_failed", delta.error.empty() ? "the model failed" : delta.error};
+    log_.error = chat::RunError{delta.finish == FinishReason::kExpired ? "queue_full" : "model_failed", delta.error};
   log_.usage = usage();
   return Added::kLast;
 }

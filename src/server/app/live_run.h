@@ -11,6 +11,7 @@
 #include "chat/store.h"
 #include "engine/answer.h"
 #include "server/app/run_log.h"
+#include "server/metering.h"
 
 namespace fathom::server::app {
 
@@ -39,6 +40,7 @@ class LiveRun {
   enum class Why { kPerson, kShutdown };
   void stop(Why why);                     // ends within a step of the engine
   chat::EndedRun result() const;          // when the last delta came
+  UsageCounts used() const;               // the same
   void end(const chat::EndedRun& ended);  // it is on disk: tells the readers
 
   // ---- readers

@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <latch>
+#include <numeric>
+#include <thread>
 
 #include "engine/step_pace.h"
 #include "served_recalling.h"
@@ -120,6 +122,57 @@ TEST(Scheduling, OwnersAreAdmittedInTurn) {
   order.ask("bob", 1, 1100);
   const Names ended = order.wait();
   EXPECT_EQ(std::ranges::find(ended, "bob1") - ended.begin(), 2);
+}
+
+TEST(Scheduling, ARunWhoseTurnDoesNotComeIsTold) {
+  Served served(false, Served::kContext / 64, {.queue_limit = std::chrono::milliseconds(40)});
+  served.model().on_step = [](const model::Step&) { std::this_thread::sleep_for(std::chrono::milliseconds(5)); };
+  Seen first, second;
+  ASSERT_TRUE(served.engine().submit(Served::run(text(1200, 1), -1), first.sink()));
+  first.wait_for_tokens(1);
+  ASSERT_TRUE(served.engine().submit(Served::run(text(600, 2), 1), second.sink()));
+  second.wait();
+  EXPECT_EQ(second.finish, FinishReason::kExpired);
+  EXPECT_TRUE(second.ids.empty());
+  EXPECT_NE(second.events.back().error.find("within 0.04 s"), std::string::npos) << second.events.back().error;
+  EXPECT_EQ(first.finish, FinishReason::kNone) << "it has had its turn";
+  first.wait();
+  EXPECT_EQ(first.finish, FinishReason::kLength);
+  EXPECT_EQ(served.ask(text(600, 3), 2).ids.size(), 2u);
+  EXPECT_EQ(served.engine().status().expired, 1u);
+}
+
+TEST(Scheduling, TellsWhatItDid) {
+  Served served(false, 200, {.speculate = Speculate::kNever});
+  served.ask(text(300, 1), 5);
+  served.ask(text(300, 1), 3);
+  EngineStatus now = served.engine().status();
+  // The last event of a run comes just before the engine looks around.
+  for (int i = 0; i < 1000 && now.running + now.pages_in_use > 0; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    now = served.engine().status();
+  }
+  EXPECT_EQ(now.generated_tokens, 8u);
+  EXPECT_EQ(now.prompt_tokens, 600u);
+  EXPECT_GE(now.pages_from_memory, 4u);
+  EXPECT_EQ(now.pages_from_disk, 0u);
+  EXPECT_EQ(now.page_bytes, static_cast<std::int64_t>(Served::kPageBytes));
+  const auto sum = [](const LatencyCounts& counts) {
+    return std::accumulate(counts.counts.begin(), counts.counts.end(), std::uint64_t{0});
+  };
+  EXPECT_EQ(sum(now.first_token), 2u);
+  EXPECT_EQ(sum(now.between_tokens), 6u);
+  EXPECT_GT(now.first_token.sum, 0);
+  EXPECT_EQ(now.waiting + now.running + now.pages_in_use, 0);
+}
+
+TEST(LatencyCounts, CountsUpToEachBound) {
+  LatencyCounts counts;
+  for (const double seconds : {0.0, 0.001, 0.0011, 600.0, 1e9}) counts.record(seconds);
+  EXPECT_EQ(counts.counts.front(), 2u);
+  EXPECT_EQ(counts.counts[1], 1u);
+  EXPECT_EQ(counts.counts[counts.kBounds.size() - 1], 1u);
+  EXPECT_EQ(counts.counts.back(), 1u);
 }
 
 }  // namespace

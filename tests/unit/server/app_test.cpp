@@ -31,7 +31,7 @@ class AppTest : public testing::Test {
 
   void start() {
     app_.reset();
-    auto made = App::make(store_, {.models = {model_}}, "9.9", "/");
+    auto made = App::make({.kept = store_, .shelf = {.models = {model_}}, .version = "9.9", .folder = "/"});
     ASSERT_TRUE(made) << made.error().message;
     app_ = std::move(*made);
   }

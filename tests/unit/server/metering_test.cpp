@@ -1,12 +1,13 @@
 // Keys, limits and the ledger, over a database in a folder of the test's own.
+#include "server/metering.h"
+
 #include <gtest/gtest.h>
 
 #include <filesystem>
 #include <thread>
 
-#include "server/exposure.h"
-#include "server/metering.h"
 #include "../files/temporary_folder.h"
+#include "server/exposure.h"
 
 namespace fathom::server {
 namespace {
@@ -183,6 +184,21 @@ TEST_F(MeteringTest, UsageIsThereForWhoeverOpensTheFileNext) {
   EXPECT_TRUE(ledger.rows({.from = "9999-01-01"})->empty());
   EXPECT_TRUE(ledger.rows({.to = "1999-01-01"})->empty());
   EXPECT_TRUE(ledger.rows({.key = 77})->empty());
+}
+
+TEST_F(MeteringTest, ThePageIsBookedUnderItsName) {
+  EXPECT_FALSE(keys().add("page", Scope::kApi, {}));
+  add("ada");
+  Metering metering("", database_, prices_);
+  metering.pay_for_page("big", {.requests = 1, .cache_miss_tokens = 100, .output_tokens = 10});
+  metering.pay_for_page("big", {.requests = 1, .output_tokens = 10});
+  const auto rows = UsageLedger(open(), {}).rows({});
+  ASSERT_TRUE(rows && rows->size() == 1);
+  EXPECT_EQ(rows->front().key, "page");
+  EXPECT_EQ(rows->front().output_tokens, 20);
+  EXPECT_EQ(rows->front().money, 200'000 + 60'000);
+  EXPECT_EQ(UsageLedger(open(), {}).rows({.key = kPageKey})->size(), 1u);
+  EXPECT_EQ(UsageLedger(open(), {}).rows({.key = 1})->size(), 0u);
 }
 
 TEST_F(MeteringTest, ManyThreadsAndConnectionsWriteOneLedger) {

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "ask.h"
+#include "server/request_record.h"
 
 namespace fathom::server {
 namespace {
@@ -67,6 +68,33 @@ TEST_F(RouterTest, ModelsAreListedAndFoundOneByOne) {
 TEST_F(RouterTest, HealthAndVersion) {
   EXPECT_EQ(ask_json(request("GET", "/health")), Json({{"status", "ok"}}));
   EXPECT_EQ(ask_json(request("GET", "/version")), Json({{"version", "9.9"}}));
+}
+
+TEST_F(RouterTest, MetricsAreTextWithEveryModel) {
+  const Response response = ask(request("GET", "/metrics"));
+  EXPECT_EQ(response.content_type, "text/plain; version=0.0.4; charset=utf-8");
+  for (const char* line :
+       {"# TYPE fathom_tokens_total counter\n", "fathom_tokens_total{model=\"fake\",phase=\"decode\"} 0\n",
+        "fathom_runs{model=\"org/other model\",state=\"waiting\"} 0\n",
+        "fathom_first_token_seconds_bucket{model=\"fake\",le=\"+Inf\"} 0\n"})
+    EXPECT_TRUE(response.body.contains(line)) << line << response.body;
+}
+
+TEST_F(RouterTest, ARequestIsRecordedWithItsRow) {
+  const auto recorded = [&](std::string_view method, std::string_view path) {
+    Request asked = request(std::string(method), std::string(path));
+    asked.record = std::make_shared<RequestRecord>();
+    asked.record->id = "req_1";
+    const Router table = router();
+    (void)table.refuse(asked);
+    const auto headers = table.extra_headers(asked);
+    return fmt::format("{} {} {}", asked.record->route, asked.record->dialect, headers.size());
+  };
+  EXPECT_EQ(recorded("POST", "/v1/messages?beta=true"), "/v1/messages anthropic 2");
+  EXPECT_EQ(recorded("GET", "/v1/models/any/thing"), "/v1/models/* openai 1");
+  EXPECT_EQ(recorded("HEAD", "/health"), "/health fathom 1");
+  EXPECT_EQ(recorded("GET", "/assets/a-1.js"), "page page 1");
+  EXPECT_EQ(recorded("GET", "/secret/../path"), "none fathom 1");
 }
 
 TEST_F(RouterTest, NothingIsMeteredAndNoEmbeddingsAreMade) {
