@@ -9,7 +9,6 @@ namespace fathom::apps {
 
 namespace {
 
-constexpr const char* kDatabase = "/chat.db";
 constexpr const char* kAddress = "/address";
 
 std::string address_in(const std::string& folder) {
@@ -41,7 +40,7 @@ base::Result<ChatData> ChatData::open(std::string folder) {
         folder, address_in(folder));
   }
   std::filesystem::remove(folder + kAddress, error);
-  auto store = chat::Store::open(folder + kDatabase);
+  auto store = chat::Store::open(database_in(folder));
   if (!store) return std::unexpected(store.error());
   return ChatData(folder, std::move(**lock), std::shared_ptr(std::move(*store)));
 }

@@ -16,6 +16,8 @@ class ChatData {
   // address), what is wrong with the database.
   static base::Result<ChatData> open(std::string folder);
 
+  static std::string database_in(const std::string& folder) { return folder + "/chat.db"; }
+
   std::shared_ptr<chat::Store> store() const { return store_; }
   const std::string& folder() const { return folder_; }
   void write_address(const std::string& url) const;

@@ -150,6 +150,13 @@ Status list_keys();
 Status limit_key(const KeyFlags& flags);
 Status revoke_key(const KeyFlags& flags);
 
+struct BackupFlags {
+  std::string file;
+  std::string chat_data;  // as ServeFlags'
+};
+Status backup(const BackupFlags& flags);
+Status restore(const BackupFlags& flags);
+
 struct UsageFlags {
   std::string from, to, key;
   bool json = false;

@@ -83,6 +83,7 @@ struct Flags {
   ServeFlags serve;
   KeyFlags keys;
   UsageFlags usage;
+  BackupFlags backup;
   StoreFlags pull, remove;
   ListFlags list;
 };
@@ -353,6 +354,21 @@ void add_keys(CLI::App& app, KeyFlags& f, Action& action) {
   named("revoke", "end a key; a running server refuses it from now on", "fathom keys revoke my-laptop", revoke_key);
 }
 
+void add_backup(CLI::App& app, BackupFlags& f, Action& action) {
+  const auto add = [&](const char* word, const char* what, const char* example, const char* file,
+                       Status (*run)(const BackupFlags&)) {
+    CLI::App& c = command(app, word, what, example);
+    c.add_option("FILE", f.file, file)->type_name("FILE")->required();
+    c.add_option("--chat-data", f.chat_data, "folder of the conversations, where it is not the usual one")
+        ->envname("FATHOM_CHAT_DATA");
+    c.callback([&f, &action, run] { action = [&f, run] { return run(f); }; });
+  };
+  add("backup", "keep keys, usage and conversations in one file; a server may run meanwhile",
+      "fathom backup fathom-2026-11-24.backup", "the file to write; not one that is there", backup);
+  add("restore", "put back what a backup holds; no server may run, and what is replaced is kept",
+      "fathom restore fathom-2026-11-24.backup", "what `fathom backup` wrote", restore);
+}
+
 void add_usage(CLI::App& app, UsageFlags& f, Action& action) {
   CLI::App& c = command(app, "usage", "print what was used, by day, key and model", "fathom usage --from 2026-11-01");
   const CLI::Validator day(
@@ -380,6 +396,7 @@ int run(int argc, char** argv) {
   add_serve(app, flags.serve, action);
   add_keys(app, flags.keys, action);
   add_usage(app, flags.usage, action);
+  add_backup(app, flags.backup, action);
   add_store(app, flags, action);
   add_tokens(app, flags, action);
   add_scores(app, flags, action);

@@ -11,12 +11,12 @@
 
 namespace fathom::files {
 
-base::Result<std::optional<FolderLock>> FolderLock::try_lock(const std::string& folder) {
+base::Result<std::optional<FolderLock>> FolderLock::try_lock(const std::string& folder, Mode mode) {
   const std::string path = folder + "/" + kFileName;
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
   if (fd < 0) return base::fail("{}: cannot create it: {}", path, std::strerror(errno));
   FolderLock lock(fd);
-  if (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+  if (::flock(fd, (mode == Mode::kAlone ? LOCK_EX : LOCK_SH) | LOCK_NB) != 0) {
     if (errno == EWOULDBLOCK || errno == EINTR) return std::optional<FolderLock>();
     return base::fail("{}: cannot lock it: {}", path, std::strerror(errno));
   }

@@ -1,4 +1,5 @@
-// One program at a time in a folder: an flock on a file in it, gone with the process whatever happens to it.
+// One program at a time in a folder, or many that leave it as it is (shared): an flock on a file in it, gone with the
+// process whatever happens to it.
 #pragma once
 
 #include <optional>
@@ -10,8 +11,9 @@ namespace fathom::files {
 
 class FolderLock {
  public:
-  // Nothing if another program holds it. The folder must be there.
-  static base::Result<std::optional<FolderLock>> try_lock(const std::string& folder);
+  enum class Mode { kAlone, kShared };
+  // Nothing if another program holds it, so that this one may not. The folder must be there.
+  static base::Result<std::optional<FolderLock>> try_lock(const std::string& folder, Mode mode = Mode::kAlone);
 
   FolderLock(FolderLock&& other) noexcept;
   FolderLock& operator=(FolderLock&&) = delete;

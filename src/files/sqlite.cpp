@@ -182,21 +182,42 @@ void Transaction::commit() {
   if (!database_.failed()) open_ = false;
 }
 
+base::Result<void> copy_database(Database& from, const std::string& to) {
+  auto target = Database::open(to, Database::Mode::kWrite);
+  if (!target) return std::unexpected(target.error());
+  sqlite3_backup* backup = sqlite3_backup_init(target->handle(), "main", from.handle(), "main");
+  if (backup == nullptr) return base::fail("{}: {}", to, sqlite3_errmsg(target->handle()));
+  // All at once: in parts it would begin anew with every write of another connection.
+  const int code = sqlite3_backup_step(backup, -1);
+  sqlite3_backup_finish(backup);
+  if (code != SQLITE_DONE) return base::fail("{}: cannot be copied to {}: {}", from.path(), to, sqlite3_errstr(code));
+  target->run("PRAGMA journal_mode = DELETE");  // one file, whatever the original keeps beside it
+  return target->take_failure();
+}
+
+base::Result<std::int64_t> schema_version(Database& database) {
+  Rows row = database.query("PRAGMA user_version");
+  const std::int64_t version = row.next() ? row.integer(0) : 0;
+  if (auto done = database.take_failure(); !done) return std::unexpected(done.error());
+  return version;
+}
+
+base::Result<void> check_schema(Database& database, std::int64_t known) {
+  const auto found = schema_version(database);
+  if (!found) return std::unexpected(found.error());
+  if (*found >= 0 && *found <= known) return {};
+  return base::fail(
+      "{}: written by a newer version of this program (its schema is {}, this version knows up to {}): use that "
+      "version, or move the file away",
+      database.path(), *found, known);
+}
+
 base::Result<void> migrate(Database& database, std::span<const std::string_view> steps) {
-  const auto version = [&database] {
-    Rows row = database.query("PRAGMA user_version");
-    return row.next() ? row.integer(0) : 0;
-  };
-  const std::int64_t found = version();
-  if (auto failed = database.take_failure(); !failed) return failed;
   const auto known = static_cast<std::int64_t>(steps.size());
-  if (found < 0 || found > known) {
-    return base::fail(
-        "{}: written by a newer version of this program (its schema is {}, this version knows up to {}): use that "
-        "version, or move the file away",
-        database.path(), found, known);
-  }
-  for (std::int64_t step = found; step < known; ++step) {
+  if (auto good = check_schema(database, known); !good) return good;
+  const auto found = schema_version(database);
+  if (!found) return std::unexpected(found.error());
+  for (std::int64_t step = *found; step < known; ++step) {
     Transaction transaction(database);
     database.run_all(steps[static_cast<std::size_t>(step)]);
     database.run_all(fmt::format("PRAGMA user_version = {}", step + 1));

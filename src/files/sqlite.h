@@ -132,6 +132,14 @@ class Transaction {
   bool open_;
 };
 
+// Copies all of a database, as it is at one moment, to a file that is not there yet; others may write meanwhile.
+base::Result<void> copy_database(Database& from, const std::string& to);
+
+// How many steps of its schema a database has (user_version).
+base::Result<std::int64_t> schema_version(Database& database);
+// Errors: a database of more steps than are known.
+base::Result<void> check_schema(Database& database, std::int64_t known);
+
 // Brings a database to the last step: user_version counts those it has, each further one is a script run in a
 // transaction of its own. Errors: a database of more steps than are known here, which is left as it is.
 base::Result<void> migrate(Database& database, std::span<const std::string_view> steps);

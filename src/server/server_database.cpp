@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 #include <system_error>
 
 namespace fathom::server {
@@ -44,6 +45,10 @@ create index usage_of_key on usage (key);
 }  // namespace
 
 base::Result<std::shared_ptr<ServerDatabase>> ServerDatabase::open(const std::string& path) {
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  auto lock = files::FolderLock::try_lock(folder.empty() ? "." : folder, files::FolderLock::Mode::kShared);
+  if (!lock) return std::unexpected(lock.error());
+  if (!*lock) return base::fail("{} is being restored: try again when that is done", path);
   // SQLite would make it as open as the umask lets it.
   const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (file < 0) return base::fail("{}: cannot be opened: {}", path, std::generic_category().message(errno));
@@ -51,7 +56,15 @@ base::Result<std::shared_ptr<ServerDatabase>> ServerDatabase::open(const std::st
   auto database = files::Database::open(path, files::Database::Mode::kWrite);
   if (!database) return std::unexpected(database.error());
   if (auto ready = files::migrate(*database, kSteps); !ready) return std::unexpected(ready.error());
-  return std::shared_ptr<ServerDatabase>(new ServerDatabase(std::move(*database)));
+  // A write-ahead log needs no further file for a write: usage is written also when no descriptor is left.
+  database->run("PRAGMA journal_mode = WAL");
+  database->run("PRAGMA synchronous = FULL");
+  if (auto set = database->take_failure(); !set) return std::unexpected(set.error());
+  return std::shared_ptr<ServerDatabase>(new ServerDatabase(std::move(**lock), std::move(*database)));
+}
+
+std::int64_t ServerDatabase::schema_version() {
+  return static_cast<std::int64_t>(std::size(kSteps));
 }
 
 }  // namespace fathom::server

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <string>
 
+#include "files/folder_lock.h"
 #include "files/sqlite.h"
 
 namespace fathom::server {
@@ -14,9 +15,11 @@ namespace fathom::server {
 // (`fathom keys`, `fathom usage`) open the same file.
 class ServerDatabase {
  public:
-  // The file is made, readable by its owner alone, where it is not there. Errors: what SQLite says of it; a schema of a
-  // later version, which is left as it is.
+  // The file is made, readable by its owner alone, where it is not there; its folder is held, so that nobody replaces
+  // it meanwhile (`fathom restore`). Errors: what SQLite says of it; a schema of a later version, which is left as it
+  // is; a folder that is being restored.
   static base::Result<std::shared_ptr<ServerDatabase>> open(const std::string& path);
+  static std::int64_t schema_version();  // that of this program
 
   template <class Use>
   auto use(Use use_database) {
@@ -25,8 +28,10 @@ class ServerDatabase {
   }
 
  private:
-  explicit ServerDatabase(files::Database database) : database_(std::move(database)) {}
+  ServerDatabase(files::FolderLock lock, files::Database database)
+      : lock_(std::move(lock)), database_(std::move(database)) {}
 
+  files::FolderLock lock_;
   std::mutex mutex_;
   files::Database database_;
 };
