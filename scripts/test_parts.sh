@@ -2,8 +2,8 @@
 # repository, not run. A part is a function part_NAME whose output ends with "N passed, N failed"; a new test program is
 # named here once, and from then on its absence is a failure.
 
-parts=(text layers unit isa golden schemas commands server streams keys clients app chat page web run fuzz)
-long_parts=(app_kills page_speed unit_asan unit_tsan server_asan server_tsan golden_all exactness tokenizers templates quantize fuzz_long)
+parts=(text layers unit isa golden schemas commands server streams keys operation faults contract clients app chat page web run fuzz)
+long_parts=(faults_long contract_long soak app_kills page_speed unit_asan unit_tsan server_asan server_tsan golden_all exactness tokenizers templates quantize fuzz_long)
 
 fuzz_seconds=12         # of each reader, in the short form
 fuzz_runs=10000000      # of each reader, in the long form
@@ -34,6 +34,24 @@ part_server() { program && python3 tests/e2e/server_test.py build/test/fathom "$
 part_streams() { scripts/build.sh test paced_server && python3 tests/e2e/streams_test.py build/test/tests/paced_server; }
 
 part_keys() { program && python3 tests/e2e/keys_test.py build/test/fathom "$model"; }
+
+# Numbers, log, backups and waiting; with a tiny model.
+part_operation() {
+  local python
+  program && python=$(scripts/test_python.sh contract) && "$python" tests/e2e/operation_test.py build/test/fathom
+}
+
+# Clients and circumstances that do their worst, with a few kills at random moments; the long form kills fifty times.
+part_faults() {
+  local python
+  program && python=$(scripts/test_python.sh contract) && "$python" tests/e2e/faults_test.py build/test/fathom
+}
+
+# The server against its own OpenAPI document.
+part_contract() {
+  local python
+  program && python=$(scripts/test_python.sh contract) && "$python" tests/e2e/contract/openapi_test.py build/test/fathom
+}
 
 # The chat app's API, with a few kills at random moments; the long form kills it fifty times.
 part_app() { program && python3 tests/e2e/app_test.py build/test/fathom "$model"; }
@@ -68,7 +86,7 @@ part_web() {
 # The libraries that programs use, unchanged.
 part_clients() {
   local node python
-  program && node=$(scripts/fetch_node.sh) && python=$(scripts/clients_python.sh) || return
+  program && node=$(scripts/fetch_node.sh) && python=$(scripts/test_python.sh clients) || return
   (
     cd tests/e2e/clients
     export PATH=$node:$PATH
@@ -95,6 +113,20 @@ part_unit_tsan() { unit_tests tsan; }
 part_server_asan() { program asan && python3 tests/e2e/server_test.py build/asan/fathom "$model"; }
 
 part_server_tsan() { program tsan && python3 tests/e2e/server_test.py build/tsan/fathom "$model"; }
+
+part_faults_long() {
+  local python
+  program && python=$(scripts/test_python.sh contract) &&
+    "$python" tests/e2e/faults_test.py build/test/fathom --kills 50 test_kills_lose_nothing_that_was_told
+}
+
+part_contract_long() {
+  local python
+  program && python=$(scripts/test_python.sh contract) && "$python" tests/e2e/contract/openapi_test.py build/test/fathom 300
+}
+
+# Half an hour of mixed work: memory must not grow.
+part_soak() { scripts/soak.sh; }
 
 part_app_kills() { program && python3 tests/e2e/app_test.py build/test/fathom "$model" --kills 50; }
 

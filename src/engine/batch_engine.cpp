@@ -53,8 +53,8 @@ BatchEngine::BatchEngine(Runner& runner, Scheduler scheduler, std::vector<TokenI
                          const EngineOptions& options)
     : runner_(runner),
       undefined_(std::move(undefined)),
-      draft_model_(options.draft),
       queue_limit_(options.queue_limit),
+      draft_model_(options.draft),
       scheduler_(std::move(scheduler)),
       speculate_(options.speculate) {
   wanted_.reserve(kMostRunning);

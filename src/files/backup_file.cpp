@@ -17,7 +17,7 @@ namespace {
 constexpr const char* kMark = "fathom_backup";
 constexpr std::int64_t kForm = 1;
 constexpr std::size_t kLongestHead = std::size_t{64} << 10;
-constexpr std::size_t kMostParts = 100;
+constexpr std::size_t kMostBackupParts = 100;
 
 std::string sha256_of(std::span<const std::byte> bytes) {
   Digest digest(ExpectedDigest{.hex = std::string(64, '0')});
@@ -26,13 +26,13 @@ std::string sha256_of(std::span<const std::byte> bytes) {
 }
 
 // A number of the head; -1 where it is none.
-std::int64_t count(const Json& object, const char* name) {
+std::int64_t count_in(const Json& object, const char* name) {
   const auto found = object.find(name);
   if (found == object.end() || !found->is_number_integer() || *found < 0) return -1;
   return found->is_number_unsigned() && found->get<std::uint64_t>() > INT64_MAX ? -1 : found->get<std::int64_t>();
 }
 
-std::string text(const Json& object, const char* name) {
+std::string text_in(const Json& object, const char* name) {
   const auto found = object.find(name);
   return found == object.end() || !found->is_string() ? std::string() : found->get<std::string>();
 }
@@ -72,24 +72,24 @@ Result<BackupFile> BackupFile::open(const std::string& path) {
   if (!marked) return fail("{}: no backup of fathom's", path);
   const auto head = parse_json(line, path, {.bytes = kLongestHead, .depth = 8, .values = 1000});
   if (!head) return std::unexpected(head.error());
-  if (const std::int64_t form = count(*head, kMark); form != kForm)
+  if (const std::int64_t form = count_in(*head, kMark); form != kForm)
     return fail("{}: written by a newer version of this program (its form is {}, this version knows {})", path, form,
                 kForm);
   BackupFile backup;
   backup.path_ = path;
-  backup.made_at_ = text(*head, "made_at");
+  backup.made_at_ = text_in(*head, "made_at");
   backup.first_byte_ = line.size() + 1;
   std::uint64_t left = bytes.size() - backup.first_byte_;
   const auto parts = head->find("parts");
-  if (parts == head->end() || !parts->is_array() || parts->size() > kMostParts)
+  if (parts == head->end() || !parts->is_array() || parts->size() > kMostBackupParts)
     return fail("{}: its first line names no parts", path);
   for (const Json& each : *parts) {
     if (!each.is_object()) return fail("{}: its first line names no parts", path);
-    const std::int64_t size = count(each, "bytes");
-    BackupPart part{.name = text(each, "name"),
-                    .schema = count(each, "schema"),
+    const std::int64_t size = count_in(each, "bytes");
+    BackupPart part{.name = text_in(each, "name"),
+                    .schema = count_in(each, "schema"),
                     .bytes = static_cast<std::uint64_t>(size),
-                    .sha256 = text(each, "sha256")};
+                    .sha256 = text_in(each, "sha256")};
     if (size < 0 || part.schema < 0 || part.name.empty() || !is_hex(part.sha256, 64))
       return fail("{}: its first line names no parts", path);
     if (part.bytes > left)

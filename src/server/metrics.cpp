@@ -7,6 +7,7 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include <limits>
 #include <sstream>
 
 #include "base/process.h"
@@ -21,7 +22,7 @@ using prometheus::MetricType;
 
 using Labels = std::vector<ClientMetric::Label>;
 // A Prometheus number is a double whatever it counts.
-double number(auto value) {
+double as_double(auto value) {
   return static_cast<double>(value);
 }
 
@@ -71,8 +72,8 @@ struct ModelStatus {
 
 // One family with a sample, or several, of each model.
 template <class Add>
-void each(Reading& reading, std::span<const ModelStatus> models, std::string name, std::string help, MetricType type,
-          Add add) {
+void family_of_each(Reading& reading, std::span<const ModelStatus> models, std::string name, std::string help,
+                    MetricType type, Add add) {
   reading.family(std::move(name), std::move(help), type);
   for (const ModelStatus& model : models) add(model, model.status);
 }
@@ -80,76 +81,82 @@ void each(Reading& reading, std::span<const ModelStatus> models, std::string nam
 void read_engines(Reading& reading, std::span<const ModelStatus> models) {
   using enum MetricType;
   using engine::EngineStatus;
-  each(reading, models, "fathom_runs", "Answers under way, by whether their turn has come.", Gauge,
-       [&](const ModelStatus& m, const EngineStatus& s) {
-         reading.sample(number(s.waiting), m.labels("state", "waiting"));
-         reading.sample(number(s.running), m.labels("state", "running"));
-       });
-  each(reading, models, "fathom_tokens_total",
-       "Tokens: of prompts that were computed (prefill) or found in the cache (cached), and of answers (decode).",
-       Counter, [&](const ModelStatus& m, const EngineStatus& s) {
-         reading.sample(number(s.prompt_tokens - s.prompt_tokens_reused), m.labels("phase", "prefill"));
-         reading.sample(number(s.prompt_tokens_reused), m.labels("phase", "cached"));
-         reading.sample(number(s.generated_tokens), m.labels("phase", "decode"));
-       });
-  each(reading, models, "fathom_first_token_seconds", "From a run's coming to its first token.", Histogram,
-       [&](const ModelStatus& m, const EngineStatus& s) { reading.sample(s.first_token, m.labels()); });
-  each(reading, models, "fathom_between_tokens_seconds", "From one token of a run to the next.", Histogram,
-       [&](const ModelStatus& m, const EngineStatus& s) { reading.sample(s.between_tokens, m.labels()); });
-  each(reading, models, "fathom_cache_pages", "Pages of cache: of runs, kept for runs to come, free.", Gauge,
-       [&](const ModelStatus& m, const EngineStatus& s) {
-         reading.sample(number(s.pages_in_use), m.labels("state", "in_use"));
-         reading.sample(number(s.pages_kept), m.labels("state", "kept"));
-         reading.sample(number(s.pages - s.pages_in_use - s.pages_kept), m.labels("state", "free"));
-       });
-  each(reading, models, "fathom_cache_page_bytes", "The size of a page.", Gauge,
-       [&](const ModelStatus& m, const EngineStatus& s) { reading.sample(number(s.page_bytes), m.labels()); });
-  each(reading, models, "fathom_cache_hit_pages_total", "Pages that prompts began with, by where they were kept.",
-       Counter, [&](const ModelStatus& m, const EngineStatus& s) {
-         reading.sample(number(s.pages_from_memory), m.labels("from", "memory"));
-         reading.sample(number(s.pages_from_disk), m.labels("from", "disk"));
-       });
-  each(reading, models, "fathom_drafted_tokens_total", "Tokens guessed ahead, by whether the guess was right.", Counter,
-       [&](const ModelStatus& m, const EngineStatus& s) {
-         reading.sample(number(s.accepted_tokens), m.labels("guess", "accepted"));
-         reading.sample(number(s.drafted_tokens - s.accepted_tokens), m.labels("guess", "rejected"));
-       });
-  each(reading, models, "fathom_runs_set_aside_total", "How often a run made room for older ones.", Counter,
-       [&](const ModelStatus& m, const EngineStatus& s) { reading.sample(number(s.set_aside), m.labels()); });
-  each(reading, models, "fathom_runs_expired_total", "Runs whose turn did not come within the queue's limit.", Counter,
-       [&](const ModelStatus& m, const EngineStatus& s) { reading.sample(number(s.expired), m.labels()); });
+  family_of_each(reading, models, "fathom_runs", "Answers under way, by whether their turn has come.", Gauge,
+                 [&](const ModelStatus& m, const EngineStatus& s) {
+                   reading.sample(as_double(s.waiting), m.labels("state", "waiting"));
+                   reading.sample(as_double(s.running), m.labels("state", "running"));
+                 });
+  family_of_each(
+      reading, models, "fathom_tokens_total",
+      "Tokens: of prompts that were computed (prefill) or found in the cache (cached), and of answers (decode).",
+      Counter, [&](const ModelStatus& m, const EngineStatus& s) {
+        reading.sample(as_double(s.prompt_tokens - s.prompt_tokens_reused), m.labels("phase", "prefill"));
+        reading.sample(as_double(s.prompt_tokens_reused), m.labels("phase", "cached"));
+        reading.sample(as_double(s.generated_tokens), m.labels("phase", "decode"));
+      });
+  family_of_each(reading, models, "fathom_first_token_seconds", "From a run's coming to its first token.", Histogram,
+                 [&](const ModelStatus& m, const EngineStatus& s) { reading.sample(s.first_token, m.labels()); });
+  family_of_each(reading, models, "fathom_between_tokens_seconds", "From one token of a run to the next.", Histogram,
+                 [&](const ModelStatus& m, const EngineStatus& s) { reading.sample(s.between_tokens, m.labels()); });
+  family_of_each(reading, models, "fathom_cache_pages", "Pages of cache: of runs, kept for runs to come, free.", Gauge,
+                 [&](const ModelStatus& m, const EngineStatus& s) {
+                   reading.sample(as_double(s.pages_in_use), m.labels("state", "in_use"));
+                   reading.sample(as_double(s.pages_kept), m.labels("state", "kept"));
+                   reading.sample(as_double(s.pages - s.pages_in_use - s.pages_kept), m.labels("state", "free"));
+                 });
+  family_of_each(
+      reading, models, "fathom_cache_page_bytes", "The size of a page.", Gauge,
+      [&](const ModelStatus& m, const EngineStatus& s) { reading.sample(as_double(s.page_bytes), m.labels()); });
+  family_of_each(reading, models, "fathom_cache_hit_pages_total",
+                 "Pages that prompts began with, by where they were kept.", Counter,
+                 [&](const ModelStatus& m, const EngineStatus& s) {
+                   reading.sample(as_double(s.pages_from_memory), m.labels("from", "memory"));
+                   reading.sample(as_double(s.pages_from_disk), m.labels("from", "disk"));
+                 });
+  family_of_each(reading, models, "fathom_drafted_tokens_total",
+                 "Tokens guessed ahead, by whether the guess was right.", Counter,
+                 [&](const ModelStatus& m, const EngineStatus& s) {
+                   reading.sample(as_double(s.accepted_tokens), m.labels("guess", "accepted"));
+                   reading.sample(as_double(s.drafted_tokens - s.accepted_tokens), m.labels("guess", "rejected"));
+                 });
+  family_of_each(
+      reading, models, "fathom_runs_set_aside_total", "How often a run made room for older ones.", Counter,
+      [&](const ModelStatus& m, const EngineStatus& s) { reading.sample(as_double(s.set_aside), m.labels()); });
+  family_of_each(
+      reading, models, "fathom_runs_expired_total", "Runs whose turn did not come within the queue's limit.", Counter,
+      [&](const ModelStatus& m, const EngineStatus& s) { reading.sample(as_double(s.expired), m.labels()); });
 }
 
 void read_disk(Reading& reading, const engine::DiskCache& disk) {
   using enum MetricType;
   const engine::DiskCache::Status now = disk.status();
   reading.family("fathom_disk_cache_bytes", "What the cache on disk holds.", Gauge);
-  reading.sample(number(now.bytes));
+  reading.sample(as_double(now.bytes));
   reading.family("fathom_disk_cache_pages", "The same in pages.", Gauge);
-  reading.sample(number(now.pages));
+  reading.sample(as_double(now.pages));
   reading.family("fathom_disk_cache_operations_total",
                  "Pages read, written, found damaged, and that could not be written.", Counter);
-  reading.sample(number(now.read), {{"operation", "read"}});
-  reading.sample(number(now.written), {{"operation", "written"}});
-  reading.sample(number(now.damaged), {{"operation", "damaged"}});
-  reading.sample(number(now.failed_writes), {{"operation", "failed"}});
+  reading.sample(as_double(now.read), {{"operation", "read"}});
+  reading.sample(as_double(now.written), {{"operation", "written"}});
+  reading.sample(as_double(now.damaged), {{"operation", "damaged"}});
+  reading.sample(as_double(now.failed_writes), {{"operation", "failed"}});
 }
 
 void read_process(Reading& reading) {
   using enum MetricType;
   const base::ProcessUse use = base::process_use();
   reading.family("process_resident_memory_bytes", "Resident memory.", Gauge);
-  reading.sample(number(use.resident_bytes));
+  reading.sample(as_double(use.resident_bytes));
   reading.family("process_virtual_memory_bytes", "Virtual memory.", Gauge);
-  reading.sample(number(use.virtual_bytes));
+  reading.sample(as_double(use.virtual_bytes));
   reading.family("process_cpu_seconds_total", "User and system time.", Counter);
   reading.sample(use.cpu_seconds);
   reading.family("process_open_fds", "Open file descriptors.", Gauge);
-  reading.sample(number(use.open_files));
+  reading.sample(as_double(use.open_files));
   reading.family("process_max_fds", "How many there may be.", Gauge);
-  reading.sample(number(use.most_open_files));
+  reading.sample(as_double(use.most_open_files));
   reading.family("process_threads", "Threads.", Gauge);
-  reading.sample(number(use.threads));
+  reading.sample(as_double(use.threads));
 }
 
 }  // namespace
@@ -196,7 +203,7 @@ void Metrics::ended(const RequestRecord& record) {
 }
 
 void Metrics::connections(std::size_t open) {
-  counts_->connections.Set(number(open));
+  counts_->connections.Set(as_double(open));
 }
 
 void Metrics::streams(int change) {

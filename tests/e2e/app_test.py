@@ -19,6 +19,8 @@ import threading
 import time
 import uuid
 
+from outcome import Outcome, expect, expect_equal
+
 START_SECONDS = 120
 ANSWER_SECONDS = 120
 # What a crash may cost an answer: the tenth of a second between two commits, and as much for a commit under way.
@@ -32,15 +34,6 @@ def test(function):
     return function
 
 
-def expect(condition, what):
-    if not condition:
-        raise AssertionError(what)
-
-
-def expect_equal(found, wanted, what):
-    expect(found == wanted, f"{what}: found {found!r}, expected {wanted!r}")
-
-
 def new_id():
     return str(uuid.uuid4())
 
@@ -49,14 +42,19 @@ class Server:
     """`fathom serve` with a data folder of its own."""
 
     def __init__(self, fathom, model, data, *flags):
+        self.log = tempfile.TemporaryFile("w+")
         self.process = subprocess.Popen([fathom, "serve", model, "--port", "0", *flags], stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True, env=os.environ | {"FATHOM_CHAT_DATA": data})
+                                        stderr=self.log, text=True,
+                                        env=os.environ | {"FATHOM_CHAT_DATA": data, "XDG_DATA_HOME": data})
         stuck = threading.Timer(START_SECONDS, self.process.kill)
         stuck.start()
         line = self.process.stdout.readline()
         stuck.cancel()
         found = re.search(r"http://([^:]+):(\d+)", line)
-        self.words = line if found else self.process.stderr.read()
+        self.words = line
+        if not found:
+            self.log.seek(0)
+            self.words = self.log.read()
         self.host, self.port = (found.group(1), int(found.group(2))) if found else (None, None)
 
     def connect(self, timeout=ANSWER_SECONDS):
@@ -299,7 +297,7 @@ def killed_at_a_random_moment(fathom, model, data):
                 elif kind == "end":
                     ended.append(event["status"])
     server.process.wait(30)
-    server.process.stdout.close(), server.process.stderr.close()
+    server.process.stdout.close(), server.log.close()
 
     server = Server(fathom, model, data)
     expect(server.host, server.words)
@@ -337,36 +335,23 @@ def refusals(fathom, model, data):
 def main():
     fathom, model = sys.argv[1:3]
     kills = int(sys.argv[4]) if sys.argv[3:4] == ["--kills"] else 5
-    results = {}
-
-    def attempt(name, action):
-        started = time.monotonic()
-        try:
-            action()
-            results[name] = True
-            print(f"ok   {name} ({time.monotonic() - started:.1f} s)", flush=True)
-        except Exception as failure:
-            results[name] = False
-            print(f"FAIL {name}: {type(failure).__name__}: {failure}", flush=True)
-
+    outcome = Outcome()
     with tempfile.TemporaryDirectory() as data:
         server = Server(fathom, model, data)
         expect(server.host, server.words)
         for function in tests:
-            attempt(function.__name__, lambda: function(server))
-        attempt("the_server_stops", lambda: expect_equal(server.stop(), 0, "exit status"))
-        attempt("one_server_for_a_data_folder", lambda: refusals(fathom, model, data))
+            outcome.attempt(function.__name__, lambda: function(server))
+        outcome.attempt("the_server_stops", lambda: expect_equal(server.stop(), 0, "exit status"))
+        outcome.attempt("one_server_for_a_data_folder", lambda: refusals(fathom, model, data))
     with tempfile.TemporaryDirectory() as data:
         seed = random.randrange(10**6)
         random.seed(seed)
         counted = []
         for number in range(kills):
-            attempt(f"kill_{number + 1}_of_{kills}_seed_{seed}",
-                    lambda: counted.append(killed_at_a_random_moment(fathom, model, data)))
+            outcome.attempt(f"kill_{number + 1}_of_{kills}_seed_{seed}",
+                            lambda: counted.append(killed_at_a_random_moment(fathom, model, data)))
         print(f"killed {kills} times with {sum(counted)} runs acknowledged", flush=True)
-    failed = sum(not good for good in results.values())
-    print(f"{len(results) - failed} passed, {failed} failed")
-    sys.exit(failed > 0)
+    outcome.end()
 
 
 if __name__ == "__main__":

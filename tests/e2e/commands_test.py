@@ -16,7 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
+
+from outcome import Outcome, tests_of
 
 DATA = pathlib.Path(__file__).resolve().parents[1] / "golden" / "data"
 FATHOM, MODEL = "", ""
@@ -240,20 +241,11 @@ def test_a_name_one_letter_off_is_suggested(folder):
 def main():
     global FATHOM, MODEL
     FATHOM, MODEL = (str(pathlib.Path(word).resolve()) for word in sys.argv[1:3])
-    passed = failed = 0
-    for name, test in list(globals().items()):
-        if not name.startswith("test_") or (sys.argv[3:] and name not in sys.argv[3:]):
-            continue
+    outcome = Outcome()
+    for name, test in tests_of(globals(), sys.argv[3:]):
         with tempfile.TemporaryDirectory() as folder:
-            try:
-                test(pathlib.Path(folder))
-                passed += 1
-                print(f"ok      {name}", flush=True)
-            except Exception:  # whatever went wrong, it is this test's failure and the next one's turn
-                failed += 1
-                print(f"FAILED  {name}\n{traceback.format_exc()}", flush=True)
-    print(f"{passed} passed, {failed} failed")
-    sys.exit(failed > 0)
+            outcome.attempt(name, lambda: test(pathlib.Path(folder)))
+    outcome.end()
 
 
 if __name__ == "__main__":

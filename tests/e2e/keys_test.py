@@ -7,7 +7,6 @@ last line is "N passed, N failed".
 """
 import http.client
 import json
-import os
 import pathlib
 import re
 import signal
@@ -15,60 +14,9 @@ import ssl
 import subprocess
 import sys
 import tempfile
-import traceback
 
-FATHOM, MODEL = "", ""
-
-
-class Home:
-    """A data folder of its own, and the program as it runs there."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.environment = {n: v for n, v in os.environ.items() if n != "FATHOM_API_KEY"} | {"XDG_DATA_HOME": str(folder)}
-
-    def run(self, *words, status=0):
-        done = subprocess.run([FATHOM, *words], env=self.environment, capture_output=True, text=True, timeout=60)
-        assert done.returncode == status, done
-        return done.stdout if status == 0 else done.stderr
-
-    def add_key(self, name, *flags):
-        return self.run("keys", "add", name, *flags).strip()
-
-    def usage(self):
-        return json.loads(self.run("usage", "--json"))
-
-
-class Server:
-    def __init__(self, home, *flags, tls=None):
-        self.tls = tls
-        self.process = subprocess.Popen([FATHOM, "serve", MODEL, "--port", "0", *flags], env=home.environment, text=True,
-                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        line = self.process.stdout.readline()
-        found = re.search(r"https?://[\d.]+:(\d+)", line)
-        assert found, f"{line!r} {self.process.stderr.read()}"
-        self.port = int(found[1])
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        if self.process.poll() is None:
-            self.process.terminate()
-        self.process.wait(30)
-
-    def ask(self, path, body=None, key=None):
-        connection = (http.client.HTTPSConnection("127.0.0.1", self.port, timeout=60, context=self.tls) if self.tls
-                      else http.client.HTTPConnection("127.0.0.1", self.port, timeout=60))
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        connection.request("GET" if body is None else "POST", path, body and json.dumps(body), headers)
-        reply = connection.getresponse()
-        return reply.status, dict(reply.getheaders()), reply.read().decode()
-
-    def chat(self, key=None, tokens=4, **fields):
-        body = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": tokens, "ignore_eos": True} | fields
-        status, headers, text = self.ask("/v1/chat/completions", body, key)
-        return status, headers, json.loads(text) if text.startswith("{") else text
+from outcome import Outcome, tests_of
+from serving import Home, Server
 
 
 def test_the_first_key_closes_the_api_and_not_the_page(home):
@@ -143,11 +91,11 @@ def test_another_keys_text_is_no_hit(home):
 
 
 def test_other_machines_need_a_key_and_encryption(home):
-    said = home.run("serve", MODEL, "--host", "0.0.0.0", "--port", "0", status=1)
+    said = home.run("serve", home.model, "--host", "0.0.0.0", "--port", "0", status=1)
     for words in ("fathom keys add", "--tls-cert", "--proxy", "--open"):
         assert words in said, said
     home.add_key("ada")
-    said = home.run("serve", MODEL, "--host", "0.0.0.0", "--port", "0", status=1)
+    said = home.run("serve", home.model, "--host", "0.0.0.0", "--port", "0", status=1)
     assert "fathom keys add" not in said and "--tls-cert" in said, said
     with Server(home, "--host", "0.0.0.0", "--proxy", "https://chat.example.com") as server:
         assert server.chat()[0] == 401
@@ -171,26 +119,16 @@ def test_tls(home):
             raise AssertionError("plain HTTP was answered")
         except (http.client.HTTPException, OSError):
             pass
-    assert "--tls-cert" in home.run("serve", MODEL, "--port", "0", "--tls-cert", str(key), "--tls-key", str(key), status=1)
+    assert "--tls-cert" in home.run("serve", home.model, "--port", "0", "--tls-cert", str(key), "--tls-key", str(key), status=1)
 
 
 def main():
-    global FATHOM, MODEL
-    FATHOM, MODEL = (str(pathlib.Path(word).resolve()) for word in sys.argv[1:3])
-    passed = failed = 0
-    for name, test in list(globals().items()):
-        if not name.startswith("test_") or (sys.argv[3:] and name not in sys.argv[3:]):
-            continue
+    fathom, model = (str(pathlib.Path(word).resolve()) for word in sys.argv[1:3])
+    outcome = Outcome()
+    for name, test in tests_of(globals(), sys.argv[3:]):
         with tempfile.TemporaryDirectory() as folder:
-            try:
-                test(Home(pathlib.Path(folder)))
-                passed += 1
-                print(f"ok      {name}", flush=True)
-            except Exception:  # whatever went wrong, it is this test's failure and the next one's turn
-                failed += 1
-                print(f"FAILED  {name}\n{traceback.format_exc()}", flush=True)
-    print(f"{passed} passed, {failed} failed")
-    sys.exit(failed > 0)
+            outcome.attempt(name, lambda: test(Home(fathom, model, folder)))
+    outcome.end()
 
 
 if __name__ == "__main__":

@@ -16,8 +16,9 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 import urllib.request
+
+from outcome import Outcome, tests_of
 
 READY_SECONDS = 3  # what a second ./run may take until its address is there
 WAIT_SECONDS = 60
@@ -165,19 +166,10 @@ def test_other_words_go_to_fathom(run):
 
 def main():
     run = Run(pathlib.Path(sys.argv[1]).resolve(), sys.argv[2])
-    passed = failed = 0
-    for name, test in list(globals().items()):
-        if not name.startswith("test_"):
-            continue
-        try:
-            test(run)
-            passed += 1
-            print(f"ok      {name}", flush=True)
-        except Exception:  # whatever went wrong, it is this test's failure and the next one's turn
-            failed += 1
-            print(f"FAILED  {name}\n{traceback.format_exc()}", flush=True)
-    print(f"{passed} passed, {failed} failed")
-    sys.exit(failed > 0)
+    outcome = Outcome()
+    for name, test in tests_of(globals()):
+        outcome.attempt(name, lambda: test(run))
+    outcome.end()
 
 
 if __name__ == "__main__":

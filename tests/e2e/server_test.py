@@ -18,6 +18,8 @@ import threading
 import time
 import urllib.parse
 
+from outcome import Outcome, expect, expect_equal
+
 START_SECONDS = 120
 ANSWER_SECONDS = 120
 HI = [{"role": "user", "content": "Say hello in one word."}]
@@ -31,15 +33,6 @@ def test(function):
     return function
 
 
-def expect(condition, what):
-    if not condition:
-        raise AssertionError(what)
-
-
-def expect_equal(found, wanted, what):
-    expect(found == wanted, f"{what}: found {found!r}, expected {wanted!r}")
-
-
 class Server:
     """A running `fathom serve`, its address taken from the line that it prints."""
 
@@ -48,7 +41,7 @@ class Server:
         self.data = tempfile.TemporaryDirectory()
         self.process = subprocess.Popen([fathom, "serve", model, "--port", "0", *flags], stdout=subprocess.PIPE,
                                         stderr=self.log, text=True,
-                                        env=os.environ | {"FATHOM_CHAT_DATA": self.data.name})
+                                        env=os.environ | {"XDG_DATA_HOME": self.data.name})
         stuck = threading.Timer(START_SECONDS, self.process.kill)
         stuck.start()
         self.url = None
@@ -420,24 +413,11 @@ def main():
     if len(sys.argv) != 3:
         sys.exit(__doc__)
     server = Server(*sys.argv[1:])
-    passed = failed = 0
+    outcome = Outcome()
     for function in tests:
-        begin = time.monotonic()
-        try:
-            function(server)
-            passed += 1
-            print(f"ok      {function.__name__}  {time.monotonic() - begin:.1f} s", flush=True)
-        except Exception as error:
-            failed += 1
-            print(f"FAILED  {function.__name__}: {error!r}"[:1000], flush=True)
-    code = server.stop()
-    if code == 0:
-        passed += 1
-    else:
-        failed += 1
-        print(f"FAILED  stopping: exit code {code}")
-    print(f"{passed} passed, {failed} failed")
-    sys.exit(failed != 0)
+        outcome.attempt(function.__name__, lambda: function(server))
+    outcome.attempt("it_stops", lambda: expect_equal(server.stop(), 0, "exit code"))
+    outcome.end()
 
 
 if __name__ == "__main__":
