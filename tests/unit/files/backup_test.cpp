@@ -1,6 +1,7 @@
 // Copies of databases, the file that holds them, and who may use a folder meanwhile.
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <thread>
 
 #include "files/backup_file.h"
@@ -32,6 +33,7 @@ TEST(CopyDatabase, IsOneMomentOfADatabaseThatIsWrittenTo) {
         database->run("insert into t values (?, 1)", i);
         database->run("insert into t values (?, 2)", i);
         both.commit();
+        std::this_thread::sleep_for(std::chrono::microseconds(200));  // as long as others may take their turn
       }
     });
     auto reader = Database::open(path, Database::Mode::kRead);

@@ -80,7 +80,7 @@ TEST_F(ServerTest, AStreamArrivesAsItIsMade) {
   EXPECT_TRUE(begin.contains("X-Accel-Buffering: no\r\n"));
   EXPECT_TRUE(begin.contains("Transfer-Encoding: chunked\r\n"));
   EXPECT_FALSE(begin.contains("[DONE]"));
-  const std::string text = unchunked(client.read_until("0\r\n\r\n"));
+  const std::string text = unchunked(client.read_until("\r\n0\r\n\r\n"));
   EXPECT_TRUE(text.ends_with("data: [DONE]\n\n"));
   EXPECT_EQ(count(text, "data: "), 9);  // role, six letters, finish, done
 }
@@ -155,13 +155,13 @@ TEST_F(ServerTest, SignsOfLifeWhileNothingFlows) {
   start({.keep_alive = milliseconds(50)});
   TestClient stream(server_->port());
   stream.send(http_request("POST", kChat, kAskStream));
-  const std::string events = unchunked(stream.read_until("0\r\n\r\n"));
+  const std::string events = unchunked(stream.read_until("\r\n0\r\n\r\n"));
   EXPECT_GE(count(events, ": keep-alive\n\n"), 2);
   EXPECT_TRUE(events.ends_with("data: [DONE]\n\n"));
 
   TestClient whole(server_->port());
   whole.send(http_request("POST", kChat, kAsk));
-  const std::string body = unchunked(whole.read_until("0\r\n\r\n"));
+  const std::string body = unchunked(whole.read_until("\r\n0\r\n\r\n"));
   EXPECT_TRUE(body.starts_with("\n\n"));
   EXPECT_EQ(Json::parse(body)["choices"][0]["message"]["content"], "Hello!");
   whole.forget();
@@ -174,7 +174,7 @@ TEST_F(ServerTest, AFailureInAStreamIsAnEvent) {
   start();
   TestClient client(server_->port());
   client.send(http_request("POST", kChat, kAskStream));
-  const std::string text = unchunked(client.read_until("0\r\n\r\n"));
+  const std::string text = unchunked(client.read_until("\r\n0\r\n\r\n"));
   EXPECT_TRUE(text.contains(R"(data: {"error":{"message":"the cache is full","type":"server_error")"));
   EXPECT_TRUE(text.ends_with("data: [DONE]\n\n"));
 }
@@ -279,7 +279,7 @@ TEST_F(ServerTest, ManyStreamsAtOnceAllEnd) {
     clients.back()->send(http_request("POST", kChat, kAskStream));
   }
   for (const auto& client : clients) {
-    const std::string text = unchunked(client->read_until("0\r\n\r\n"));
+    const std::string text = unchunked(client->read_until("\r\n0\r\n\r\n"));
     EXPECT_TRUE(text.ends_with("data: [DONE]\n\n"));
     for (const char* letter : {"H", "e", "l", "o", "!"})
       EXPECT_TRUE(text.contains(fmt::format(R"("content":"{}")", letter))) << letter;
