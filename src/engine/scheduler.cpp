@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/owner.h"
 #include "engine/reusable_prefix.h"
 #include "engine/runner.h"
 
@@ -223,7 +224,7 @@ void Scheduler::keep_last_page(Sequence& s) {
   const PageKey key = next_key(s.key, tokens, s.expanded[s.full_pages] != 0);
   std::byte*& page = s.pages[s.full_pages];
   page = cache_.keep(page, key, tokens, s.computed > s.prompt_size());
-  disk_.add(page, key);
+  if (!stays_in_memory(s.run.owner)) disk_.add(page, key);
 }
 
 // The youngest gives its pages up. What they hold stays kept while there is room, the rest is computed again.
@@ -306,7 +307,7 @@ void Scheduler::advance(Sequence& s, std::int64_t rows) {
     const auto tokens = page_of(s, p);
     s.key = next_key(s.key, tokens, s.expanded[p] != 0);
     s.pages[p] = cache_.keep(s.pages[p], s.key, tokens, static_cast<std::int64_t>(p + 1) * page > s.prompt_size());
-    disk_.add(s.pages[p], s.key);
+    if (!stays_in_memory(s.run.owner)) disk_.add(s.pages[p], s.key);
   }
 }
 

@@ -58,7 +58,9 @@ class Metering {
   // The same for what the chat page used: it has no key and no limits.
   void pay_for_page(const std::string& model, const UsageCounts& counts) { write_down(kPageKey, model, counts); }
 
+  // nullptr where neither is kept.
   UsageLedger* ledger() { return ledger_ ? &*ledger_ : nullptr; }
+  KeyStore* keys() { return keys_ ? &*keys_ : nullptr; }
 
  private:
   friend class Booking;

@@ -4,7 +4,7 @@
 // the page does with a slow, thoughtful or failing one is page_app_test.mjs's. The last line is "N passed, N failed".
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -20,7 +20,7 @@ const kAnswer = 120_000;
 const data = await mkdtemp(join(tmpdir(), "fathom-chat-"));
 
 async function start(port) {
-  const child = spawn(fathom, ["serve", model, "--port", String(port)], { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, FATHOM_CHAT_DATA: data } });
+  const child = spawn(fathom, ["serve", model, "--port", String(port)], { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, FATHOM_CHAT_DATA: data, XDG_DATA_HOME: data } });
   const ended = new Promise((resolve) => child.once("exit", resolve));
   for await (const line of createInterface({ input: child.stdout })) {
     const found = line.match(/http:\/\/\S+/);
@@ -35,6 +35,15 @@ const call = async (method, path, body) => {
   assert.ok(response.ok, `${method} ${path}: ${response.status} ${await response.clone().text()}`);
   return response;
 };
+// The engine's pages in the data folder, when for a second no more came.
+async function pagesOnDisk() {
+  for (let before = null; ;) {
+    const now = (await readdir(data, { recursive: true })).filter((name) => /\/cache\/pages\//.test(name)).sort();
+    if (before && now.length === before.length) return now;
+    before = now;
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+  }
+}
 // A small model may never come to an end by itself.
 const limit = (max_tokens) => call("PATCH", "/app/settings", { titles: false, options: { max_tokens, temperature: 0 } });
 const text = async (page) => (await lastAnswer(page).locator(".prose").innerText()).replaceAll(/\s+/g, " ").trim();
@@ -132,6 +141,8 @@ test("versions, search, deletion with undo, a temporary chat", async () => {
     await link.waitFor({ state: "detached" });
     await page.getByRole("button", { name: "Undo" }).click();
     await link.waitFor();
+    const before = await pagesOnDisk();
+    assert.ok(before.length > 0, "what is kept is on disk");
     await page.getByRole("button", { name: "New chat" }).first().click();
     await page.getByRole("button", { name: "Temporary chat" }).click();
     await ask(page, "a secret called quokka");
@@ -140,6 +151,7 @@ test("versions, search, deletion with undo, a temporary chat", async () => {
     assert.equal(await page.getByRole("navigation").getByText("quokka").count(), 0);
     const { hits } = await (await call("GET", "/app/search?q=quokka")).json();
     assert.deepEqual(hits, []);
+    assert.deepEqual(await pagesOnDisk(), before, "nothing that was computed of it either");
   });
 });
 

@@ -5,6 +5,7 @@
 
 #include <chrono>
 
+#include "engine/owner.h"
 #include "server/app/app_json.h"
 
 namespace fathom::server::app {
@@ -74,6 +75,10 @@ void App::is_temporary_now(const std::string& conversation) {
 void App::forget_temporary(const std::string& conversation) {
   const std::lock_guard lock(mutex_);
   temporary_ids_.erase(conversation);
+}
+
+std::string App::owner_of(const std::string& conversation) {
+  return is_temporary(conversation) ? std::string(engine::kInMemoryOwner) + conversation : std::string();
 }
 
 void App::purge() {

@@ -42,6 +42,10 @@ class App {
   // ---- for the routes
   chat::Store& kept() { return *kept_; }
   const ModelShelf& shelf() const { return shelf_; }
+  UsageLedger* ledger() {
+    return metering_ ? metering_->ledger() : nullptr;
+  }  // nullptr: usage is not kept; keys as well
+  KeyStore* keys() { return metering_ ? metering_->keys() : nullptr; }
   const std::string& version() const { return version_; }
   const std::string& folder() const { return folder_; }
   Changes& changes() { return changes_; }
@@ -51,6 +55,8 @@ class App {
   chat::Store& temporary() { return *temporary_; }
   void is_temporary_now(const std::string& conversation);
   void forget_temporary(const std::string& conversation);
+  // engine::Run::owner: what is computed of a temporary conversation serves it alone, in memory.
+  std::string owner_of(const std::string& conversation);
   std::vector<chat::Store*> stores() { return {kept_.get(), temporary_.get()}; }
 
   AppResult<Json> settings();  // the contract's Settings, defaults filled in

@@ -35,6 +35,11 @@ constexpr AppRoute kRoutes[] = {
     {"DELETE", "/app/presets/{id}", remove_preset},
     {"GET", "/app/models", list_app_models},
     {"GET", "/app/export", export_all},
+    {"GET", "/app/usage", get_usage},
+    {"GET", "/app/keys", list_keys},
+    {"POST", "/app/keys", add_key},
+    {"PATCH", "/app/keys/{name}", limit_key},
+    {"DELETE", "/app/keys/{name}", revoke_key},
 };
 
 std::string_view next_part(std::string_view& path) {

@@ -45,6 +45,13 @@ Reply get_run(App& app, const Call& call);
 Reply watch_run(App& app, const Call& call);
 Reply stop_run(App& app, const Call& call);
 
+// ---- usage_routes.cpp
+Reply get_usage(App& app, const Call& call);
+Reply list_keys(App& app, const Call& call);
+Reply add_key(App& app, const Call& call);
+Reply limit_key(App& app, const Call& call);
+Reply revoke_key(App& app, const Call& call);
+
 // ---- export_routes.cpp
 Reply export_conversation(App& app, const Call& call);
 Reply export_all(App& app, const Call& call);

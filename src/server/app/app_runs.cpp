@@ -98,7 +98,7 @@ AppResult<std::pair<Json, bool>> App::start(Wish wish) {
   if (temporary) is_temporary_now(conversation);
 
   auto run = std::make_shared<LiveRun>(store, stored->value, *prepared->model, std::move(prepared->before),
-                                       prepared->options.thinking_budget);
+                                       prepared->options.thinking_budget, ledger() ? &ledger()->prices() : nullptr);
   {
     const std::lock_guard lock(mutex_);
     if (stopping_) run->stop(LiveRun::Why::kShutdown);
@@ -111,7 +111,8 @@ AppResult<std::pair<Json, bool>> App::start(Wish wish) {
   Json reply = run_json(stored->value, run->log());
   submit(run, {.prompt = std::move(prepared->prompt.rendered),
                .sampling = apply_sampling(prepared->options.fields, prepared->model->default_sampling()),
-               .max_tokens = prepared->options.max_tokens});
+               .max_tokens = prepared->options.max_tokens,
+               .owner = owner_of(conversation)});
   return std::pair(std::move(reply), true);
 }
 

@@ -105,19 +105,24 @@ AppResult<bool> App::make_title(const std::string& conversation) {
   }
   auto sampling = (*model)->default_sampling();
   sampling.temperature = 0;
-  const auto id = engine::start_answer(
-      **model, {.prompt = std::move(*prompt), .sampling = std::move(sampling), .max_tokens = kTitleTokens},
-      [this, title, desk = desk_](const engine::AnswerDelta& delta) {
-        {
-          const std::lock_guard lock(title->mutex);
-          title->text += delta.content;
-          title->statistics = delta.statistics;
-          if (delta.finish != engine::FinishReason::kNone && delta.finish != engine::FinishReason::kStop &&
-              delta.finish != engine::FinishReason::kLength)
-            title->text.clear();
-        }
-        if (delta.finish != engine::FinishReason::kNone) desk->put([this, title] { end_title(title); });
-      });
+  const auto id = engine::start_answer(**model,
+                                       {.prompt = std::move(*prompt),
+                                        .sampling = std::move(sampling),
+                                        .max_tokens = kTitleTokens,
+                                        .owner = owner_of(conversation)},
+                                       [this, title, desk = desk_](const engine::AnswerDelta& delta) {
+                                         {
+                                           const std::lock_guard lock(title->mutex);
+                                           title->text += delta.content;
+                                           title->statistics = delta.statistics;
+                                           if (delta.finish != engine::FinishReason::kNone &&
+                                               delta.finish != engine::FinishReason::kStop &&
+                                               delta.finish != engine::FinishReason::kLength)
+                                             title->text.clear();
+                                         }
+                                         if (delta.finish != engine::FinishReason::kNone)
+                                           desk->put([this, title] { end_title(title); });
+                                       });
   if (!id) {
     desk_->put([this, title] { end_title(title); });
     return std::unexpected(AppError{.status = 409, .code = "queue_full", .message = id.error().message});

@@ -18,8 +18,14 @@ std::string phase_event(const Json& data) {
 
 }  // namespace
 
-LiveRun::LiveRun(chat::Store& store, chat::Run run, engine::LoadedModel& model, chat::Message before, int budget)
-    : store_(store), run_(std::move(run)), model_(model), before_(std::move(before)), budget_(budget) {}
+LiveRun::LiveRun(chat::Store& store, chat::Run run, engine::LoadedModel& model, chat::Message before, int budget,
+                 const PriceList* prices)
+    : store_(store),
+      run_(std::move(run)),
+      model_(model),
+      before_(std::move(before)),
+      budget_(budget),
+      prices_(prices) {}
 
 void LiveRun::set_phase(const Json& event) {
   const std::lock_guard lock(mutex_);
@@ -54,6 +60,16 @@ void LiveRun::stop(Why why) {
   if (id) model_.engine().cancel(*id);
 }
 
+// Null for a model without a price, rather than 0.
+Json LiveRun::cost() const {
+  constexpr std::int64_t kMillion = 1'000'000;
+  if (prices_ == nullptr || prices_->cost(model_.name(), kMillion, kMillion, kMillion) == 0) return nullptr;
+  const UsageCounts used = counts_of(statistics_, reasoning_tokens_);
+  return static_cast<double>(
+             prices_->cost(model_.name(), used.cache_hit_tokens, used.cache_miss_tokens, used.output_tokens)) /
+         1e9;
+}
+
 Json LiveRun::usage() const {
   const engine::RunStatistics& s = statistics_;
   const int context = model_.context_length();
@@ -68,7 +84,7 @@ Json LiveRun::usage() const {
           {"tokens_per_second", paced ? Json((s.generated_tokens - 1) / s.decode_seconds) : Json(nullptr)},
           {"context_length", context},
           {"context_left", std::max(context - used, 0)},
-          {"cost", nullptr}};
+          {"cost", cost()}};
 }
 
 UsageCounts LiveRun::used() const {

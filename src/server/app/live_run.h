@@ -18,8 +18,9 @@ namespace fathom::server::app {
 class LiveRun {
  public:
   // `before` is what the message held when a run continues it; empty for a new answer. `store` must outlive the run.
-  // `budget`: the tokens that it may think, -1: as many as it wants.
-  LiveRun(chat::Store& store, chat::Run run, engine::LoadedModel& model, chat::Message before, int budget);
+  // `budget`: the tokens that it may think, -1: as many as it wants. `prices` must outlive it too; nullptr: no costs.
+  LiveRun(chat::Store& store, chat::Run run, engine::LoadedModel& model, chat::Message before, int budget,
+          const PriceList* prices);
 
   const chat::Run& run() const { return run_; }
   chat::Store& store() const { return store_; }
@@ -56,6 +57,7 @@ class LiveRun {
   class EndReply;
   void wake_readers();  // with the mutex held
   Json usage() const;
+  Json cost() const;
   void count(const engine::AnswerDelta& delta);
 
   chat::Store& store_;
@@ -63,6 +65,7 @@ class LiveRun {
   engine::LoadedModel& model_;
   const chat::Message before_;
   const int budget_;
+  const PriceList* const prices_;
 
   mutable std::mutex mutex_;  // of all that follows
   RunLog log_;

@@ -59,8 +59,13 @@ Json machine_json(const std::string& folder) {
 Reply get_session(App& app, const Call&) {
   auto settings = app.settings();
   if (!settings) return error_reply(settings.error());
-  const Json features = {{"files", false}, {"web_search", false}, {"downloads", false}, {"imports", false},
-                         {"usage", false}, {"people", false},     {"keys", false}};
+  const Json features = {{"files", false},
+                         {"web_search", false},
+                         {"downloads", false},
+                         {"imports", false},
+                         {"usage", app.ledger() != nullptr},
+                         {"people", false},
+                         {"keys", app.keys() != nullptr}};
   return json_response(200, {{"version", app.version()},
                              {"person", nullptr},
                              {"csrf_token", nullptr},

@@ -13,6 +13,7 @@
 #include <latch>
 #include <thread>
 
+#include "engine/owner.h"
 #include "served_recalling.h"
 
 namespace fathom::engine {
@@ -253,6 +254,20 @@ TEST_P(DiskReuse, OwnersShareOnlyWhereThatIsAsked) {
   Served served(GetParam(), 200, {.disk = opened(folder), .share_prefixes = true});
   served.ask(prompt, 1, "ann");
   EXPECT_EQ(served.ask(prompt, 1, "bob").cached, 256);
+}
+
+TEST_P(DiskReuse, ARunThatIsToStayInMemoryReachesNoDisk) {
+  const Folder folder;
+  const Ids prompt = text(300, 5);
+  const std::string owner = std::string(kInMemoryOwner) + "secret";
+  {
+    Served served(GetParam(), 200, {.disk = opened(folder)});
+    const Answer answer = served.ask(prompt, 110, owner);
+    EXPECT_GT(served.ask(prompt + answer.ids, 1, owner).cached, 200);  // the next turn finds it
+  }
+  EXPECT_TRUE(folder.files().empty());
+  Served(GetParam(), 200, {.disk = opened(folder)}).ask(prompt, 1, "secret");
+  EXPECT_FALSE(folder.files().empty());
 }
 
 TEST_P(DiskReuse, DamagedPagesAreComputedAgain) {

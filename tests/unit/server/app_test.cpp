@@ -2,11 +2,13 @@
 #include "server/app/app.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <condition_variable>
 #include <fstream>
 #include <set>
 
+#include "engine/owner.h"
 #include "fake_model.h"
 #include "server/app/app_routes.h"
 
@@ -24,14 +26,25 @@ class AppTest : public testing::Test {
     auto opened = chat::Store::open("");
     ASSERT_TRUE(opened) << opened.error().message;
     store_ = std::move(*opened);
+    const int file = mkstemp(ledger_path_.data());
+    ASSERT_GE(file, 0);
+    ::close(file);
     start();
     ASSERT_EQ(ask("PATCH", "/app/settings", {{"titles", false}}).status, 200);
   }
-  void TearDown() override { app_.reset(); }
+  void TearDown() override {
+    app_.reset();
+    unlink(ledger_path_.c_str());
+  }
 
   void start() {
     app_.reset();
-    auto made = App::make({.kept = store_, .shelf = {.models = {model_}}, .version = "9.9", .folder = "/"});
+    auto database = ServerDatabase::open(ledger_path_);
+    ASSERT_TRUE(database) << database.error().message;
+    metering_ =
+        std::make_shared<Metering>("", *database, PriceList{.models = {{"fake", {.cache_miss = 2, .output = 8}}}});
+    auto made = App::make(
+        {.kept = store_, .shelf = {.models = {model_}}, .version = "9.9", .folder = "/", .metering = metering_});
     ASSERT_TRUE(made) << made.error().message;
     app_ = std::move(*made);
   }
@@ -117,6 +130,8 @@ class AppTest : public testing::Test {
 
   std::shared_ptr<FakeModel> model_ = std::make_shared<FakeModel>("fake", 2000);
   std::shared_ptr<chat::Store> store_;
+  std::string ledger_path_ = testing::TempDir() + "app_test_XXXXXX";
+  std::shared_ptr<Metering> metering_;
   std::unique_ptr<App> app_;
 };
 
@@ -409,6 +424,70 @@ TEST_F(AppTest, ATemporaryConversationIsInNoListUntilItIsKept) {
   EXPECT_EQ(talk()["messages"].size(), 2u);
   EXPECT_EQ(ask("POST", "/app/conversations", {{"id", kTalk}, {"title", "Mine"}, {"temporary", true}}).status, 409);
   EXPECT_EQ(talk()["conversation"]["temporary"], false);
+}
+
+TEST_F(AppTest, WhatIsComputedOfATemporaryConversationStaysInMemoryAndServesItAlone) {
+  Json asked = wish("1", "Secret apple");
+  asked["conversation"]["temporary"] = true;
+  ASSERT_EQ(ask("POST", "/app/runs", asked).status, 201);
+  events_of("run-00001");
+  const auto secret = model_->engine().runs().back();
+  EXPECT_TRUE(engine::stays_in_memory(secret->owner));
+  EXPECT_TRUE(secret->owner.ends_with(kTalk));
+  Json other = wish("2", "Plain pear");
+  other["conversation"]["id"] = "conversation-b";
+  ASSERT_EQ(ask("POST", "/app/runs", other).status, 201);
+  events_of("run-00002");
+  EXPECT_EQ(model_->engine().runs().back()->owner, "");
+}
+
+TEST_F(AppTest, WhatIsUsedStandsInTheLedgerAndInTheAnswersNumbers) {
+  model_->say("yes");
+  turn("1", "What?");
+  const Json usage = talk()["messages"][1]["usage"];
+  const double cost = (2.0 * (usage["prompt_tokens"].get<int>() - usage["cached_tokens"].get<int>()) +
+                       8.0 * usage["output_tokens"].get<int>()) /
+                      1e6;
+  EXPECT_NEAR(usage["cost"].get<double>(), cost, 1e-9);
+  const Answer days = ask("GET", "/app/usage?from=2020-01-01&to=2999-12-31");
+  ASSERT_EQ(days.body["days"].size(), 1u) << days.text;
+  EXPECT_EQ(days.body["currency"], "USD");
+  const Json& day = days.body["days"][0];
+  EXPECT_EQ(day["model"], "fake");
+  EXPECT_EQ(day["key"], "page");
+  EXPECT_EQ(day["runs"], 1);
+  EXPECT_EQ(day["prompt_tokens"], usage["prompt_tokens"]);
+  EXPECT_EQ(day["output_tokens"], usage["output_tokens"]);
+  EXPECT_NEAR(day["cost"].get<double>(), cost, 1e-9);
+  EXPECT_EQ(ask("GET", "/app/usage?from=2020-01-01&to=2020-01-02").body["days"].size(), 0u);
+  for (const char* wrong :
+       {"", "from=2020-01-01", "from=2020-01-01&to=2020-13-01", "from=2020-02-30&to=2020-03-01", "from=x&to=y"})
+    EXPECT_EQ(ask("GET", std::string("/app/usage?") + wrong).status, 400) << wrong;
+}
+
+TEST_F(AppTest, KeysAreMadeLimitedAndRevoked) {
+  EXPECT_EQ(ask("GET", "/app/session").body["features"]["keys"], true);
+  const Answer made =
+      ask("POST", "/app/keys", {{"name", "note book/한"}, {"limits", {{"requests_per_minute", 5}, {"budget", 1.25}}}});
+  ASSERT_EQ(made.status, 201) << made.text;
+  const auto secret = made.body["secret"].get<std::string>();
+  EXPECT_TRUE(secret.starts_with("sk-fathom-"));
+  EXPECT_EQ(made.body["key"]["limits"]["budget"], 1.25);
+  EXPECT_EQ(made.body["key"]["scope"], "api");
+  EXPECT_TRUE(metering_->asks_for_key());
+  const Answer list = ask("GET", "/app/keys");
+  ASSERT_EQ(list.body["keys"].size(), 1u);
+  EXPECT_FALSE(list.text.contains(secret));
+  EXPECT_EQ(ask("POST", "/app/keys", {{"name", "note book/한"}}).body["error"]["code"], "name_taken");
+  EXPECT_EQ(ask("POST", "/app/keys", {{"name", "x"}, {"scope", "root"}}).status, 400);
+  EXPECT_EQ(ask("POST", "/app/keys", {{"name", "x"}, {"limits", {{"budget", -1}}}}).body["error"]["param"],
+            "limits.budget");
+  const std::string path = "/app/keys/note%20book%2F%ED%95%9C";
+  EXPECT_EQ(ask("PATCH", path, {{"limits", {{"concurrent", 2}}}}).body["limits"]["concurrent"], 2);
+  EXPECT_EQ(ask("GET", "/app/keys").body["keys"][0]["limits"]["requests_per_minute"], 0);
+  EXPECT_NE(ask("DELETE", path).body["revoked_at"], nullptr);
+  EXPECT_EQ(ask("DELETE", path).status, 404);
+  EXPECT_FALSE(metering_->asks_for_key());
 }
 
 TEST_F(AppTest, ConversationsAreChangedDeletedAndRestored) {

@@ -78,7 +78,7 @@ export const en = {
   usage: {
     title: "Usage", period: "Period", lastDays: (n: number) => `Last ${n} days`, tokens: "Tokens", cost: "Cost", requests: "Requests", read: "Read",
     reused: "Reused", written: "Written", perDay: "By day", none: "Nothing was used in this time.", table: "Usage by day", day: "Day", key: "Key",
-    noKey: "none", utc: "Days are those of UTC.", noPrices: "No prices are set, so nothing costs anything.",
+    noKey: "none", thisPage: "this page", utc: "Days are those of UTC.", noPrices: "No prices are set, so nothing costs anything.",
     plotLabel: (a: string, b: string, top: string) => `Usage by day from ${a} to ${b}, at most ${top}; the table below has every value`,
   },
   apiKeys: {

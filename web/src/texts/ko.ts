@@ -79,7 +79,7 @@ export const ko: Texts = {
   usage: {
     title: "사용량", period: "기간", lastDays: (n) => `지난 ${n}일`, tokens: "토큰", cost: "비용", requests: "요청", read: "읽음",
     reused: "재사용", written: "씀", perDay: "날짜별", none: "이 기간에는 쓴 것이 없습니다.", table: "날짜별 사용량", day: "날짜", key: "키",
-    noKey: "없음", utc: "날짜는 UTC 기준입니다.", noPrices: "정한 가격이 없어 비용은 들지 않습니다.",
+    noKey: "없음", thisPage: "이 페이지", utc: "날짜는 UTC 기준입니다.", noPrices: "정한 가격이 없어 비용은 들지 않습니다.",
     plotLabel: (a, b, top) => `${a}부터 ${b}까지 날짜별 사용량, 최대 ${top}. 값은 아래 표에 모두 있습니다`,
   },
   apiKeys: {

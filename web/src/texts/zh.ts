@@ -78,7 +78,7 @@ export const zh: Texts = {
   usage: {
     title: "用量", period: "时段", lastDays: (n) => `最近 ${n} 天`, tokens: "Token", cost: "费用", requests: "请求", read: "读入",
     reused: "复用", written: "写出", perDay: "按日", none: "这段时间没有用量。", table: "每日用量", day: "日期", key: "密钥",
-    noKey: "无", utc: "日期按 UTC 计。", noPrices: "没有设定价格，因此没有费用。",
+    noKey: "无", thisPage: "本页面", utc: "日期按 UTC 计。", noPrices: "没有设定价格，因此没有费用。",
     plotLabel: (a, b, top) => `${a} 至 ${b} 的每日用量，最高 ${top}；所有数值见下表`,
   },
   apiKeys: {
