@@ -233,7 +233,7 @@ def test_kills_lose_nothing_that_was_told(home):
 
 def start_run(server):
     wish = {"id": str(uuid.uuid4()), "conversation": {"id": str(uuid.uuid4())}, "parent_id": None,
-            "answer_id": str(uuid.uuid4()), "message": {"id": str(uuid.uuid4()), "content": "x" * 20000},
+            "answer_id": str(uuid.uuid4()), "message": {"id": str(uuid.uuid4()), "content": "x" * 9000},
             "options": {"temperature": 0, "max_tokens": 4}}
     status, _, text = server.ask("/app/runs", wish)
     return status, text
@@ -278,7 +278,7 @@ def as_nobody():
 
 
 def test_a_folder_that_may_not_be_written_to(home):
-    own = Home(str(shutil.copy(home.fathom, home.folder)), home.model, home.folder)
+    own = Home(str(shutil.copy(home.fathom, home.folder / "program")), home.model, home.folder)
     if os.getuid() == 0:  # whom no permission stops
         for path in [home.folder, *home.folder.rglob("*"), pathlib.Path(home.model).parent]:
             os.chown(path, 65534, 65534)
