@@ -42,7 +42,7 @@ Reply answer(ApiResult<ChatRun> run, OllamaCall call) {
 // A call without a prompt or a message, by which clients load a model (or let it go: keep_alive 0).
 Reply ready(const RouteContext& context, const Json& body, OllamaCall call) {
   const auto model = context.shelf.choose(body);
-  if (!model) return ollama_error_response(model.error());
+  if (!model) return ollama_error_response(ollama_error(model.error()));
   const auto keep = body.find("keep_alive");
   const bool unload = keep != body.end() && (*keep == 0 || *keep == "0");
   return json_response(200, ollama_ready({.call = call, .model = (*model)->name()}, unload ? "unload" : "load"));
@@ -114,7 +114,7 @@ Reply ollama_show(const RouteContext& context, const Request& http) {
   const auto body = read_ollama_body(context, http);
   if (!body) return ollama_error_response(body.error());
   const auto chosen = context.shelf.choose(*body);
-  if (!chosen) return ollama_error_response(chosen.error());
+  if (!chosen) return ollama_error_response(ollama_error(chosen.error()));
   const engine::LoadedModel& model = **chosen;
   Json capabilities = Json::array({"completion"});
   if (model.chat_template().can_think()) capabilities.push_back("thinking");

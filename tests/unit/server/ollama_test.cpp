@@ -163,6 +163,8 @@ TEST_F(OllamaTest, ErrorsAreOneString) {
   check(generate(R"({"prompt":"x","context":[1]})"), 400, "context:");
   check(generate(R"({"prompt":"x","raw":true,"format":"json"})"), 400, "format:");
   check(chat(R"({"model":"none"})"), 404, "no model");
+  check(asker_.post("/api/show", {{"model", 5}}), 400, "model:");
+  check(asker_.post("/api/chat", {{"model", 5}, {"messages", Json::array()}}), 400, "model:");
   check(asker_.post("/api/embed", Json::object()), 404, "no embeddings");
   check(Asker({model_}, "k").post("/api/chat", Json::object()), 401, "no API key");
   model_->engine().fails_with = "out of pages";
