@@ -111,7 +111,7 @@ class Server:
         """Status, headers and body (JSON where it is) of one short answer."""
         body = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": tokens, "ignore_eos": True} | fields
         status, headers, text = self.ask("/v1/chat/completions", body, key)
-        return status, headers, json.loads(text) if text.startswith("{") else text
+        return status, headers, json.loads(text) if text.lstrip().startswith("{") else text
 
     def metrics(self, key=None):
         """The samples of /metrics: {'name{label="value"}': number}."""
