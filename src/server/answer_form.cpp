@@ -104,7 +104,8 @@ ApiResult<std::vector<grammar::Tool>> read_tools(const Json& list) {
   return tools;
 }
 
-enum class Choice { kNone, kAuto, kRequired };
+// kNamed: one call of the one tool that is left.
+enum class Choice { kNone, kAuto, kRequired, kNamed };
 
 // Reads tool_choice; a tool that it names becomes the only one.
 ApiResult<Choice> read_choice(FieldReader& fields, std::vector<grammar::Tool>& tools) {
@@ -121,7 +122,7 @@ ApiResult<Choice> read_choice(FieldReader& fields, std::vector<grammar::Tool>& t
   const Json name = (*choice)["function"].value("name", Json());
   std::erase_if(tools, [&](const grammar::Tool& tool) { return name != tool.name; });
   if (tools.empty()) return std::unexpected(bad("tool_choice", "names a function that is not among the tools"));
-  return Choice::kRequired;
+  return Choice::kNamed;
 }
 
 // The format of an answer that may call tools; `text`: what it is held to where it does not.
@@ -145,11 +146,13 @@ ApiResult<std::optional<Format>> read_tool_format(FieldReader& fields, const eng
     return std::unexpected(
         bad("tools", fmt::format("the chat template of {} has no form of tool calls that is known here", model.name()),
             "unsupported"));
-  const bool required = *choice == Choice::kRequired || text.has_value();
-  auto calls = grammar::tool_calls(
-      {.syntax = form.tool_syntax, .tools = std::move(*tools), .required = required, .several = several});
+  const bool must_call = *choice == Choice::kRequired || *choice == Choice::kNamed;
+  auto calls = grammar::tool_calls({.syntax = form.tool_syntax,
+                                    .tools = std::move(*tools),
+                                    .required = must_call || text.has_value(),
+                                    .several = several && *choice != Choice::kNamed});
   if (!calls) return std::unexpected(bad("tools", calls.error().message, "unsupported_schema"));
-  if (*choice == Choice::kRequired || !text) return std::optional<Format>(std::move(*calls));
+  if (must_call || !text) return std::optional<Format>(std::move(*calls));
   return std::optional<Format>(Json{{"type", "or"}, {"elements", Json::array({std::move(*calls), std::move(*text)})}});
 }
 

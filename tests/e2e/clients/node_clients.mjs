@@ -5,7 +5,7 @@ import Anthropic from "@anthropic-ai/sdk";
 import OpenAI from "openai";
 import { Ollama } from "ollama";
 import { createDeepSeek } from "@ai-sdk/deepseek";
-import { generateText, streamText } from "ai";
+import { generateText, jsonSchema, stepCountIs, streamText, tool } from "ai";
 import { ChatDeepSeek } from "@langchain/deepseek";
 
 const url = process.env.FATHOM_URL;
@@ -20,6 +20,20 @@ const ollama = new Ollama({ host: url });
 const deepseek = createDeepSeek({ baseURL: url, apiKey: "none" });
 const thinker = createDeepSeek({ baseURL: thinkerUrl, apiKey: "none" });
 const greedy = { model, temperature: 0, max_tokens: 16 };
+
+// A tool that every dialect is given: where the model must call it, what comes is held to its parameters.
+const parameters = {
+  type: "object",
+  properties: { city: { type: "string", enum: ["Paris", "Seoul"] }, days: { type: "integer", minimum: 1, maximum: 3 } },
+  required: ["city", "days"],
+  additionalProperties: false,
+};
+const weather = { name: "weather", description: "The weather of the next days." };
+const weatherQuestion = [{ role: "user", content: "How is the weather in Seoul tomorrow?" }];
+function checkArguments(value) {
+  assert.ok(["Paris", "Seoul"].includes(value.city), JSON.stringify(value));
+  assert.ok(Number.isInteger(value.days) && value.days >= 1 && value.days <= 3, JSON.stringify(value));
+}
 
 const tests = {
   async "openai: a chat, whole and streamed, says the same"() {
@@ -61,6 +75,56 @@ const tests = {
     for await (const chunk of await openai.completions.create({ ...greedy, prompt: "One, two, three,", stream: true }))
       text += chunk.choices[0]?.text ?? "";
     assert.equal(text, whole.choices[0].text);
+  },
+  async "openai: a call, whole and streamed, its result and the answer"() {
+    const tools = [{ type: "function", function: { ...weather, parameters, strict: true } }];
+    const asked = { model, temperature: 0, max_tokens: 60, messages: weatherQuestion, tools, tool_choice: "required", parallel_tool_calls: false };
+    const whole = await openai.chat.completions.create(asked);
+    assert.equal(whole.choices[0].finish_reason, "tool_calls");
+    const [call] = whole.choices[0].message.tool_calls;
+    assert.equal(call.function.name, "weather");
+    checkArguments(JSON.parse(call.function.arguments));
+    const streamed = await openai.chat.completions.stream(asked).finalChatCompletion();
+    assert.equal(streamed.choices[0].message.tool_calls[0].function.arguments, call.function.arguments);
+    const answer = await openai.chat.completions.create({
+      ...asked, tool_choice: "none",
+      messages: [...weatherQuestion, whole.choices[0].message, { role: "tool", tool_call_id: call.id, content: "Sunny." }],
+    });
+    assert.ok(answer.choices[0].message.content.length > 0);
+  },
+  async "openai: its own loop of tools"() {
+    let called;
+    const runner = openai.chat.completions.runTools({
+      model, temperature: 0, max_tokens: 60, messages: weatherQuestion,
+      tool_choice: { type: "function", function: { name: "weather" } },
+      tools: [{ type: "function", function: { ...weather, parameters, parse: JSON.parse, function: (value) => { called = value; return "Sunny."; } } }],
+    });
+    await runner.done();
+    checkArguments(called);
+  },
+  async "openai: an answer by a schema"() {
+    const done = await openai.chat.completions.parse({
+      model, temperature: 0, max_tokens: 60, messages: weatherQuestion,
+      response_format: { type: "json_schema", json_schema: { name: "weather", strict: true, schema: parameters } },
+    });
+    checkArguments(JSON.parse(done.choices[0].message.content));
+  },
+  async "openai: responses with a tool and with a schema"() {
+    const asked = { model, temperature: 0, max_output_tokens: 60, input: weatherQuestion };
+    const called = await openai.responses.create({
+      ...asked, tools: [{ type: "function", ...weather, parameters, strict: true }], tool_choice: "required",
+    });
+    const call = called.output.find((item) => item.type === "function_call");
+    checkArguments(JSON.parse(call.arguments));
+    const answer = await openai.responses.create({
+      ...asked, tools: [{ type: "function", ...weather, parameters, strict: true }], tool_choice: "none",
+      input: [...weatherQuestion, ...called.output, { type: "function_call_output", call_id: call.call_id, output: "Sunny." }],
+    });
+    assert.ok(answer.output_text.length > 0);
+    const parsed = await openai.responses.parse({
+      ...asked, text: { format: { type: "json_schema", name: "weather", strict: true, schema: parameters } },
+    });
+    checkArguments(JSON.parse(parsed.output_text));
   },
   async "openai: models"() {
     const list = [];
@@ -132,6 +196,21 @@ const tests = {
       return true;
     });
   },
+  async "anthropic: a tool is used, streamed, and its result goes back"() {
+    const tools = [{ ...weather, input_schema: parameters }];
+    const asked = { model, temperature: 0, max_tokens: 60, messages: weatherQuestion, tools, tool_choice: { type: "any", disable_parallel_tool_use: true } };
+    const done = await anthropic.messages.stream(asked).finalMessage();
+    assert.equal(done.stop_reason, "tool_use");
+    const use = done.content.find((block) => block.type === "tool_use");
+    assert.equal(use.name, "weather");
+    checkArguments(use.input);
+    const answer = await anthropic.messages.create({
+      ...asked, tool_choice: { type: "none" },
+      messages: [...weatherQuestion, { role: "assistant", content: done.content },
+        { role: "user", content: [{ type: "tool_result", tool_use_id: use.id, content: "Sunny." }] }],
+    });
+    assert.equal(answer.content[0].type, "text");
+  },
   async "anthropic: thoughts come signed and go back"() {
     const thinking = new Anthropic({ baseURL: thinkerUrl, apiKey: "none", maxRetries: 0 });
     const asked = { model: "thinker", max_tokens: 24, messages, thinking: { type: "enabled", budget_tokens: 1024 } };
@@ -165,6 +244,14 @@ const tests = {
     assert.ok((await ollama.version()).version);
     await assert.rejects(ollama.chat({ model: "none", messages }), /no model "none"/);
   },
+  async "ollama: an answer by a schema, and tools offered"() {
+    const options = { temperature: 0, num_predict: 60 };
+    const whole = await ollama.chat({ model, messages: weatherQuestion, format: parameters, options });
+    checkArguments(JSON.parse(whole.message.content));
+    const offered = await ollama.chat({ model, messages: weatherQuestion, options, tools: [{ type: "function", function: { ...weather, parameters } }] });
+    for (const call of offered.message.tool_calls ?? []) checkArguments(call.function.arguments);
+    assert.ok(offered.message.tool_calls?.length > 0 || offered.message.content.length > 0);
+  },
   async "ollama: thoughts"() {
     const thinking = new Ollama({ host: thinkerUrl });
     const whole = await thinking.chat({ model: "thinker", messages, think: true, options: { num_predict: 8 } });
@@ -179,6 +266,22 @@ const tests = {
     let text = "";
     for await (const piece of stream.textStream) text += piece;
     assert.equal(text, whole.text);
+  },
+  async "ai-sdk: a tool is called in a loop"() {
+    let called;
+    const tools = {
+      weather: tool({ description: weather.description, inputSchema: jsonSchema(parameters), execute: (value) => { called = value; return "Sunny."; } }),
+    };
+    const asked = { model: deepseek(model), messages: weatherQuestion, temperature: 0, maxOutputTokens: 60, maxRetries: 0 };
+    const done = await generateText({
+      ...asked, tools, stopWhen: stepCountIs(2), prepareStep: ({ stepNumber }) => ({ toolChoice: stepNumber === 0 ? { type: "tool", toolName: "weather" } : "none" }),
+    });
+    checkArguments(called);
+    assert.equal(done.steps[0].toolCalls[0].toolName, "weather");
+    assert.equal(done.steps.length, 2);
+    const kinds = new Set();
+    for await (const part of streamText({ ...asked, tools, toolChoice: { type: "tool", toolName: "weather" } }).fullStream) kinds.add(part.type);
+    assert.ok(kinds.has("tool-input-delta") && kinds.has("tool-call"), [...kinds].join(" "));
   },
   async "ai-sdk: reasoning parts"() {
     const asked = { model: thinker("thinker"), prompt: question, maxOutputTokens: 16, maxRetries: 0 };
@@ -197,6 +300,16 @@ const tests = {
     let text = "";
     for await (const piece of await chat.stream(question)) text += piece.content;
     assert.equal(text, whole.content);
+  },
+  async "langchain: a tool and a structured answer"() {
+    const chat = new ChatDeepSeek({
+      model, temperature: 0, maxTokens: 60, apiKey: "none", maxRetries: 0, configuration: { baseURL: url },
+    });
+    const bound = chat.bindTools([{ type: "function", function: { ...weather, parameters } }], { tool_choice: "required" });
+    const called = await bound.invoke("How is the weather in Seoul tomorrow?");
+    assert.equal(called.tool_calls[0].name, "weather");
+    checkArguments(called.tool_calls[0].args);
+    checkArguments(await chat.withStructuredOutput(parameters, { name: "weather" }).invoke("The weather in Seoul?"));
   },
   async "langchain: reasoning"() {
     const chat = new ChatDeepSeek({

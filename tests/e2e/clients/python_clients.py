@@ -4,8 +4,10 @@ import os
 import sys
 import time
 import traceback
+from typing import Literal
 
 import openai
+import pydantic
 
 MODEL = os.environ["FATHOM_MODEL"]
 MESSAGES = [{"role": "user", "content": "Say hello in one word."}]
@@ -57,6 +59,38 @@ def responses_whole_and_streamed():
     text = "".join(event.delta for event in events if event.type == "response.output_text.delta")
     assert events[-1].type in ("response.completed", "response.incomplete")
     assert events[-1].response.output_text == text == whole.output_text
+
+
+class Weather(pydantic.BaseModel):
+    city: Literal["Paris", "Seoul"]
+    days: int
+
+
+ASK_WEATHER = [{"role": "user", "content": "How is the weather in Seoul tomorrow?"}]
+
+
+@test
+def tools_are_called_and_answered():
+    asked = greedy | {"max_tokens": 60, "tools": [openai.pydantic_function_tool(Weather)], "parallel_tool_calls": False}
+    whole = client.chat.completions.parse(messages=ASK_WEATHER, tool_choice="required", **asked)
+    call = whole.choices[0].message.tool_calls[0]
+    assert isinstance(call.function.parsed_arguments, Weather)
+    with client.chat.completions.stream(messages=ASK_WEATHER, tool_choice="required", **asked) as stream:
+        kinds = {event.type for event in stream}
+        streamed = stream.get_final_completion().choices[0].message.tool_calls[0]
+    assert "tool_calls.function.arguments.delta" in kinds, kinds
+    assert streamed.function.arguments == call.function.arguments
+    turns = [*ASK_WEATHER, whole.choices[0].message.model_dump(exclude_none=True),
+             {"role": "tool", "tool_call_id": call.id, "content": "Sunny."}]
+    assert client.chat.completions.create(messages=turns, tool_choice="none", **asked).choices[0].message.content
+
+
+@test
+def answers_are_parsed():
+    whole = client.chat.completions.parse(messages=ASK_WEATHER, response_format=Weather, **(greedy | {"max_tokens": 60}))
+    assert isinstance(whole.choices[0].message.parsed, Weather)
+    answer = client.responses.parse(model=MODEL, temperature=0, max_output_tokens=60, input=ASK_WEATHER, text_format=Weather)
+    assert isinstance(answer.output_parsed, Weather)
 
 
 @test
