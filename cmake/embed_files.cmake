@@ -6,6 +6,8 @@ set(type_js "text/javascript; charset=utf-8")
 set(type_css "text/css; charset=utf-8")
 set(type_svg "image/svg+xml")
 set(type_png "image/png")
+set(type_txt "text/plain; charset=utf-8")
+set(type_bcmap "application/octet-stream")
 set(type_woff2 "font/woff2")
 set(type_webmanifest "application/manifest+json")
 

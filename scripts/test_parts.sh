@@ -53,33 +53,30 @@ part_contract() {
   program && python=$(scripts/test_python.sh contract) && "$python" tests/e2e/contract/openapi_test.py build/test/fathom
 }
 
-# The chat app's API, with a few kills at random moments; the long form kills it fifty times.
+# The chat app's API, with an import and a few kills at random moments; the long form takes in a hundred megabytes and
+# kills it fifty times.
 part_app() { program && python3 tests/e2e/app_test.py build/test/fathom "$model"; }
 
 part_chat() { program && python3 tests/e2e/chat_terminal_test.py build/test/fathom "$model"; }
 
-part_page() {
-  local node
+part_page() { all_tests page_tests; }
+page_tests() {
+  local node status=0
   program && page_test_packages || return
-  (
-    cd tests/e2e
-    export PATH=$node:$PATH
-    node page_real_test.mjs ../../build/test/fathom "$model" ../../build/test-logs/page
-  )
+  node_test contract_test.mjs ../../build/test/fathom "$model" || status=1
+  node_test page_real_test.mjs ../../build/test/fathom "$model" ../../build/test-logs/page || status=1
+  return $status
 }
 
 # The chat page by itself: its types, its Markdown, and all that it promises, in Chromium against a server that says set
 # tokens.
-part_web() {
+part_web() { all_tests web_tests; }
+web_tests() {
   local node status=0
   scripts/build_web.sh --check && page_test_packages || return
-  (
-    cd tests/e2e
-    export PATH=$node:$PATH
-    node page_markdown_test.mjs || exit
-    node page_app_test.mjs ../../build/web ../../build/test-logs/web
-  ) 2>&1 | tee build/test-logs/.web || status=$?
-  awk '/^[0-9]+ passed, [0-9]+ failed/ { passed += $1; failed += $3 } END { print passed + 0 " passed, " failed + 0 " failed" }' build/test-logs/.web
+  node_test page_markdown_test.mjs || status=1
+  node_test page_app_test.mjs ../../build/web ../../build/test-logs/web || status=1
+  node_test page_files_test.mjs ../../build/web ../../build/test-logs/web || status=1
   return $status
 }
 
@@ -128,7 +125,7 @@ part_contract_long() {
 # Half an hour of mixed work: memory must not grow.
 part_soak() { scripts/soak.sh; }
 
-part_app_kills() { program && python3 tests/e2e/app_test.py build/test/fathom "$model" --kills 50; }
+part_app_kills() { program && python3 tests/e2e/app_test.py build/test/fathom "$model" --kills 50 --megabytes 100; }
 
 # Against the references, in a Python of their own (scripts/reference_python.sh).
 part_golden_all() {
@@ -172,6 +169,17 @@ part_fuzz_long() { scripts/fuzz.sh --results docs/results/fuzzing.md "-runs=${FA
 # program [PRESET]: builds fathom and sets `model` to the default one.
 program() {
   model=$(scripts/fetch_default_model.sh) && scripts/build.sh "${1:-test}" fathom
+}
+
+# node_test SCRIPT ARGUMENT...: a test of tests/e2e that Node runs.
+node_test() { (cd tests/e2e && PATH=$node:$PATH node "$@") 2>&1; }
+
+# all_tests COMMAND...: runs a command whose parts each say "N passed, N failed", and says it once for all.
+all_tests() {
+  local log=build/test-logs/.parts status=0
+  "$@" | tee "$log" || status=$?
+  awk '/^[0-9]+ passed, [0-9]+ failed/ { passed += $1; failed += $3 } END { print passed + 0 " passed, " failed + 0 " failed" }' "$log"
+  return $status
 }
 
 # page_test_packages: what the tests in the browser need of npm; sets `node` to the folder of Node.

@@ -8,7 +8,7 @@
 
 namespace fathom::chat {
 
-enum class Problem { kStorage, kNotFound, kIdTaken, kRunInProgress, kNotContinuable, kBadRequest };
+enum class Problem { kStorage, kNotFound, kIdTaken, kRunInProgress, kNotContinuable, kBadRequest, kInUse };
 
 struct Refusal {
   Problem problem = Problem::kStorage;

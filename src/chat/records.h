@@ -43,6 +43,35 @@ struct RunError {
   std::string message;
 };
 
+// A file that a person attached. It belongs to a conversation from the first question on that it comes with.
+struct File {
+  std::string id;
+  std::optional<std::string> conversation_id;
+  std::string name;
+  std::string kind;         // "text", "markdown", "code", "csv", "pdf"
+  std::int64_t bytes = 0;   // as it was sent
+  std::int64_t tokens = 0;  // of its text
+  std::string excerpt;      // how it begins
+  std::int64_t created_at = 0;
+};
+
+struct NewFile {
+  std::string id;
+  std::string name;
+  std::string kind;
+  std::int64_t bytes = 0;
+  std::int64_t tokens = 0;
+  std::string text;     // UTF-8; pages of a PDF are parted by form feeds
+  std::string made_of;  // a digest of what was sent
+};
+
+// A part of a file's text: bytes `from` to `to`, lines or pages `first` to `last`.
+struct FilePart {
+  std::int64_t from = 0, to = 0;
+  std::int64_t first = 1, last = 1;
+  std::string text;
+};
+
 struct Message {
   std::string id;
   std::string conversation_id;
@@ -58,6 +87,8 @@ struct Message {
   std::optional<std::string> run_id;  // while it is running
   bool by_person = false;
   std::int64_t created_at = 0;
+  std::vector<File> files;             // of a question
+  std::optional<std::string> sources;  // JSON: what an answer was given of the files, in the order of its numbers
 };
 
 struct NewMessage {
@@ -66,6 +97,7 @@ struct NewMessage {
   std::optional<std::string> parent_id;
   std::string role;
   std::string content;
+  std::vector<std::string> file_ids = {};
 };
 
 struct Draft {
@@ -106,6 +138,7 @@ struct NewRun {
   bool continues = false;  // answer_id is there and goes on
   std::string answer_id;
   std::string model;
+  std::optional<std::string> sources = {};  // of the answer, where it is a new one
   std::string made_of;
 };
 
@@ -136,6 +169,11 @@ struct Thread {
 struct Deleted {
   std::vector<std::string> ids;
   std::optional<std::int64_t> purge_at;  // none: gone already
+};
+
+struct TakenIn {
+  std::int64_t conversations = 0, messages = 0;  // that are new, or have something new
+  std::vector<std::string> skipped;              // a line each
 };
 
 // A text in pieces, some of them hits.

@@ -123,7 +123,52 @@ INSERT INTO title_search(rowid, title) SELECT number, title FROM conversation;
 INSERT INTO message_search(rowid, content) SELECT number, content FROM message WHERE status <> 'running';
 )sql";
 
-constexpr std::string_view kSteps[] = {kFirst, kSearch};
+// A file's text lies in passages, which follow one another in the order of their numbers. Until it is `whole` it is not
+// there for anybody.
+constexpr std::string_view kFiles = R"sql(
+CREATE TABLE file(
+  number INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  conversation_id TEXT REFERENCES conversation(id) ON DELETE CASCADE,
+  name TEXT NOT NULL,
+  kind TEXT NOT NULL CHECK(kind IN ('text', 'markdown', 'code', 'csv', 'pdf')),
+  bytes INTEGER NOT NULL,
+  tokens INTEGER NOT NULL,
+  excerpt TEXT NOT NULL,
+  made_of TEXT NOT NULL,
+  whole INTEGER NOT NULL DEFAULT 0,
+  created_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX file_conversation ON file(conversation_id);
+CREATE TABLE passage(
+  number INTEGER PRIMARY KEY,
+  file_number INTEGER NOT NULL REFERENCES file(number) ON DELETE CASCADE,
+  from_byte INTEGER NOT NULL,
+  to_byte INTEGER NOT NULL,
+  first INTEGER NOT NULL,
+  last INTEGER NOT NULL,
+  text TEXT NOT NULL
+) STRICT;
+CREATE INDEX passage_file ON passage(file_number, number);
+CREATE TABLE message_file(
+  message_id TEXT NOT NULL REFERENCES message(id) ON DELETE CASCADE,
+  place INTEGER NOT NULL,
+  file_id TEXT NOT NULL REFERENCES file(id) ON DELETE CASCADE,
+  PRIMARY KEY(message_id, place)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX message_file_file ON message_file(file_id);
+ALTER TABLE message ADD COLUMN sources TEXT;
+
+CREATE VIRTUAL TABLE passage_search USING fts5(text, content='passage', content_rowid='number', tokenize='letters');
+CREATE TRIGGER passage_comes AFTER INSERT ON passage BEGIN
+  INSERT INTO passage_search(rowid, text) VALUES (new.number, new.text);
+END;
+CREATE TRIGGER passage_goes AFTER DELETE ON passage BEGIN
+  INSERT INTO passage_search(passage_search, rowid, text) VALUES ('delete', old.number, old.text);
+END;
+)sql";
+
+constexpr std::string_view kSteps[] = {kFirst, kSearch, kFiles};
 
 }  // namespace
 

@@ -1,10 +1,12 @@
 // utf8proc knows the categories and the folding.
 #include "chat/search_words.h"
 
+#include <fmt/format.h>
 #include <utf8proc.h>
 
 #include <algorithm>
 #include <array>
+#include <set>
 #include <span>
 #include <utility>
 
@@ -165,6 +167,20 @@ std::size_t start_of_character(std::string_view text, std::size_t at) {
 
 std::vector<SearchUnit> search_units(std::string_view text) {
   return UnitReader(text).read();
+}
+
+std::string any_word_of(std::string_view text) {
+  constexpr std::size_t kMostWords = 64;
+  const auto units = search_units(text.substr(0, 16384));
+  std::set<std::string> words;
+  for (std::size_t i = 0; i < units.size() && words.size() < kMostWords; ++i) {
+    const bool pair = i + 1 < units.size() && units[i + 1].joined;
+    if (pair) words.insert(units[i].text + units[i + 1].text);
+    if (!pair && !units[i].joined) words.insert(units[i].text);
+  }
+  std::string expression;
+  for (const std::string& word : words) expression += fmt::format("{}\"{}\"", expression.empty() ? "" : " OR ", word);
+  return expression;
 }
 
 SearchQuery::SearchQuery(std::string_view text) {

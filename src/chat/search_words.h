@@ -22,6 +22,10 @@ struct SearchUnit {
 // The units of a text in order. Bytes that are not UTF-8 part words.
 std::vector<SearchUnit> search_units(std::string_view text);
 
+// For FTS5: any of a text's words, each once; of CJK the pairs of letters. Of a long text the first words alone.
+// Empty: it has none.
+std::string any_word_of(std::string_view text);
+
 // What a person typed, as words that all have to be found.
 class SearchQuery {
  public:

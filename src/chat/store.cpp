@@ -90,6 +90,8 @@ base::Result<void> Store::recover() {
       database.run("UPDATE conversation SET run_id = NULL, revision = revision + 1 WHERE run_id = ?", id);
     }
     database.run("DELETE FROM conversation WHERE deleted_at < ?", now - kUndoMilliseconds);
+    database.run("DELETE FROM file WHERE NOT whole");
+    purge_files(database, now - kUndoMilliseconds);
     database.run("DELETE FROM draft WHERE text = '' AND file_ids = '[]' AND updated_at < ?", now - kUndoMilliseconds);
     return true;
   });

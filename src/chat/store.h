@@ -1,5 +1,5 @@
-// The chat app's data: conversations as trees of messages, runs, drafts, settings, presets, search. Everything may be
-// called from any thread; what changes something returns when it is on disk. HTTP and models are not known here.
+// The chat app's data: conversations as trees of messages, runs, files, drafts, settings, presets, search. Everything
+// may be called from any thread; what changes something returns when it is on disk. HTTP and models are not known here.
 #pragma once
 
 #include <functional>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "chat/import_reader.h"
 #include "chat/outcome.h"
 #include "chat/records.h"
 #include "files/sqlite.h"
@@ -53,6 +54,21 @@ class Store {
   Outcome<Conversation> end(const EndedRun& ended);
   Outcome<Run> run(const std::string& id) const;
   Outcome<Message> message(const std::string& id) const;
+
+  // ---- files
+  // Keeps a file with its text, to be attached to a question within a day unless a draft names it.
+  Outcome<Made<File>> keep_file(const NewFile& wanted);
+  Outcome<File> file(const std::string& id) const;
+  Outcome<bool> remove_file(const std::string& id);  // kInUse: a question has it
+  // Its text from one byte to another, whole characters.
+  Outcome<std::string> file_text(const std::string& id, std::int64_t from, std::int64_t to) const;
+  // The passages that hold most of the words of `question`, the best first; without a question, or where none has any
+  // of them, those that the file begins with.
+  Outcome<std::vector<FilePart>> passages(const std::string& id, const std::string& question, int limit) const;
+
+  // Conversations of an export, all of them in one transaction. Of those that are there already what is new is added;
+  // a deleted one comes back.
+  Outcome<TakenIn> take_in(const std::vector<ImportedConversation>& imported);
 
   // ---- the rest
   Outcome<Draft> draft(const std::string& key) const;  // an empty one where there is none

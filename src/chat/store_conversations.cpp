@@ -198,6 +198,7 @@ Outcome<Made<Message>> Store::add(const NewMessage& wanted, bool by_person) {
 
 Outcome<Conversation> Store::adopt(const Store& from, const std::string& id) {
   std::vector<std::pair<Run, std::string>> runs;
+  std::vector<NewFile> files;
   std::string made_of;
   auto thread = from.thread(id);
   if (!thread) return std::unexpected(thread.error());
@@ -211,6 +212,7 @@ Outcome<Conversation> Store::adopt(const Store& from, const std::string& id) {
       if (auto run = find_run(*reader, row.text(0))) runs.emplace_back(std::move(*run), row.text(1));
     Rows row = reader->query("SELECT made_of FROM conversation WHERE id = ?", id);
     if (row.next()) made_of = row.text(0);
+    files = files_of(*reader, id);
     if (auto read = reader.give<bool>(true); !read) return std::unexpected(read.error());
   }
   return writer_->write<Conversation>([&](Database& database) -> Outcome<Conversation> {
@@ -219,6 +221,7 @@ Outcome<Conversation> Store::adopt(const Store& from, const std::string& id) {
     Conversation kept = thread->conversation;
     ++kept.revision;
     insert(database, kept, made_of);
+    for (const NewFile& file : files) insert(database, file, id, kept.updated_at);
     for (const Message& message : thread->messages) insert(database, message);
     for (const auto& [run, made] : runs) insert(database, run, made);
     return kept;
@@ -231,6 +234,7 @@ Outcome<std::vector<std::string>> Store::purge_deleted(std::int64_t before) {
     for (Rows row = database.query("DELETE FROM conversation WHERE deleted_at < ? RETURNING id", before); row.next();)
       gone.push_back(row.text(0));
     for (const std::string& id : gone) database.run("DELETE FROM draft WHERE key = ?", id);
+    purge_files(database, before);
     return gone;
   });
 }
@@ -242,6 +246,7 @@ Outcome<std::vector<std::string>> Store::purge_unused(std::int64_t before) {
              database.query("DELETE FROM conversation WHERE updated_at < ? AND run_id IS NULL RETURNING id", before);
          row.next();)
       gone.push_back(row.text(0));
+    purge_files(database, before);
     return gone;
   });
 }

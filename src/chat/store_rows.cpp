@@ -1,12 +1,14 @@
 #include "chat/store_rows.h"
 
+#include <unordered_map>
+
 namespace fathom::chat {
 
 namespace {
 
 constexpr const char* kMessageColumns =
     "id, conversation_id, parent_id, role, content, reasoning, reasoning_seconds, status, error_code, error_message, "
-    "model, usage, run_id, by_person, created_at";
+    "model, usage, run_id, by_person, created_at, sources";
 
 std::optional<RunError> error_of(const Rows& row, int first) {
   if (row.is_null(first)) return std::nullopt;
@@ -27,7 +29,22 @@ Message message_of(const Rows& row) {
           .usage = row.optional_text(11),
           .run_id = row.optional_text(12),
           .by_person = row.integer(13) != 0,
-          .created_at = row.integer(14)};
+          .created_at = row.integer(14),
+          .sources = row.optional_text(15)};
+}
+
+constexpr const char* kFileColumns =
+    "f.id, f.conversation_id, f.name, f.kind, f.bytes, f.tokens, f.excerpt, f.created_at";
+
+File file_of(const Rows& row) {
+  return {.id = row.text(0),
+          .conversation_id = row.optional_text(1),
+          .name = row.text(2),
+          .kind = row.text(3),
+          .bytes = row.integer(4),
+          .tokens = row.integer(5),
+          .excerpt = row.text(6),
+          .created_at = row.integer(7)};
 }
 
 std::optional<std::string> code_of(const std::optional<RunError>& error) {
@@ -61,8 +78,33 @@ std::optional<Conversation> find_conversation(Database& database, const std::str
 
 std::optional<Message> find_message(Database& database, const std::string& id) {
   static const std::string sql = fmt::format("SELECT {} FROM message WHERE id = ?", kMessageColumns);
+  std::optional<Message> message;
+  {
+    Rows row = database.query(sql.c_str(), id);
+    if (row.next()) message = message_of(row);
+  }
+  if (!message) return message;
+  static const std::string files = fmt::format(
+      "SELECT {} FROM message_file m JOIN file f ON f.id = m.file_id WHERE m.message_id = ? ORDER BY m.place",
+      kFileColumns);
+  for (Rows row = database.query(files.c_str(), id); row.next();) message->files.push_back(file_of(row));
+  return message;
+}
+
+std::optional<File> find_file(Database& database, const std::string& id) {
+  static const std::string sql = fmt::format(
+      "SELECT {} FROM file f LEFT JOIN conversation c ON c.id = f.conversation_id WHERE f.id = ? AND f.whole AND "
+      "c.deleted_at IS NULL",
+      kFileColumns);
   Rows row = database.query(sql.c_str(), id);
-  return row.next() ? std::optional(message_of(row)) : std::nullopt;
+  return row.next() ? std::optional(file_of(row)) : std::nullopt;
+}
+
+void purge_files(Database& database, std::int64_t before) {
+  database.run(
+      "DELETE FROM file WHERE conversation_id IS NULL AND created_at < ? AND NOT EXISTS "
+      "(SELECT 1 FROM draft, json_each(draft.file_ids) AS named WHERE named.value = file.id)",
+      before);
 }
 
 std::vector<Message> messages_of(Database& database, const std::string& conversation) {
@@ -70,6 +112,17 @@ std::vector<Message> messages_of(Database& database, const std::string& conversa
       fmt::format("SELECT {} FROM message WHERE conversation_id = ? ORDER BY number", kMessageColumns);
   std::vector<Message> messages;
   for (Rows row = database.query(sql.c_str(), conversation); row.next();) messages.push_back(message_of(row));
+  static const std::string files = fmt::format(
+      "SELECT {}, m.message_id FROM file f JOIN message_file m ON m.file_id = f.id WHERE f.conversation_id = ? "
+      "ORDER BY m.message_id, m.place",
+      kFileColumns);
+  std::unordered_map<std::string, std::vector<File>> attached;
+  for (Rows row = database.query(files.c_str(), conversation); row.next();)
+    attached[row.text(8)].push_back(file_of(row));
+  if (attached.empty()) return messages;
+  for (Message& message : messages) {
+    if (const auto found = attached.find(message.id); found != attached.end()) message.files = found->second;
+  }
   return messages;
 }
 
@@ -103,9 +156,13 @@ void insert(Database& database, const Conversation& c, const std::string& made_o
 
 void insert(Database& database, const Message& m) {
   static const std::string sql =
-      fmt::format("INSERT INTO message({}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", kMessageColumns);
+      fmt::format("INSERT INTO message({}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", kMessageColumns);
   database.run(sql.c_str(), m.id, m.conversation_id, m.parent_id, m.role, m.content, m.reasoning, m.reasoning_seconds,
-               m.status, code_of(m.error), text_of(m.error), m.model, m.usage, m.run_id, m.by_person, m.created_at);
+               m.status, code_of(m.error), text_of(m.error), m.model, m.usage, m.run_id, m.by_person, m.created_at,
+               m.sources);
+  for (std::size_t i = 0; i < m.files.size(); ++i)
+    database.run("INSERT INTO message_file(message_id, place, file_id) VALUES (?, ?, ?)", m.id,
+                 static_cast<std::int64_t>(i), m.files[i].id);
 }
 
 void insert(Database& database, const Run& r, const std::string& made_of) {

@@ -16,8 +16,17 @@ std::optional<Message> find_message(Database& database, const std::string& id);
 std::optional<Run> find_run(Database& database, const std::string& id);
 std::vector<Message> messages_of(Database& database, const std::string& conversation);
 
+// A file that is whole, and whose conversation, if it has one, was not deleted.
+std::optional<File> find_file(Database& database, const std::string& id);
+
+std::vector<NewFile> files_of(Database& database, const std::string& conversation);  // with their text
+// All of a file at once.
+void insert(Database& database, const NewFile& file, const std::optional<std::string>& conversation, std::int64_t now);
+// Removes those that were given before `before` and that neither a question nor a draft has.
+void purge_files(Database& database, std::int64_t before);
+
 void insert(Database& database, const Conversation& conversation, const std::string& made_of);
-void insert(Database& database, const Message& message);
+void insert(Database& database, const Message& message);  // with its place among its files, which are there
 void insert(Database& database, const Run& run, const std::string& made_of);
 
 Conversation conversation_of(const Rows& row, int first = 0);

@@ -64,6 +64,19 @@ Outcome<Run> continue_answer(Database& database, const NewRun& wanted) {
   return Run{.reasoning = {reasoning, reasoning}, .content = {content, content}};
 }
 
+// The files of a question, from now on its conversation's.
+Outcome<std::vector<File>> attach(Database& database, const std::vector<std::string>& ids,
+                                  const std::string& conversation) {
+  std::vector<File> files;
+  for (const std::string& id : ids) {
+    auto file = find_file(database, id);
+    if (!file || file->conversation_id.value_or(conversation) != conversation) return no_such("file", id);
+    database.run("UPDATE file SET conversation_id = ?2 WHERE id = ?1", id, conversation);
+    files.push_back(std::move(*file));
+  }
+  return files;
+}
+
 // A new question, or none, and the empty answer to it.
 Outcome<Run> begin_answer(Database& database, const NewRun& wanted, std::int64_t now) {
   for (const std::string* id : {&wanted.answer_id, wanted.question ? &wanted.question->id : &wanted.answer_id}) {
@@ -81,13 +94,16 @@ Outcome<Run> begin_answer(Database& database, const NewRun& wanted, std::int64_t
                                                       wanted.question ? "answer before it" : "question"));
   }
   if (wanted.question) {
+    auto files = attach(database, wanted.question->file_ids, wanted.conversation.id);
+    if (!files) return std::unexpected(files.error());
     insert(database, Message{.id = wanted.question->id,
                              .conversation_id = wanted.conversation.id,
                              .parent_id = parent,
                              .role = "user",
                              .content = wanted.question->content,
                              .by_person = true,
-                             .created_at = now});
+                             .created_at = now,
+                             .files = std::move(*files)});
     parent = wanted.question->id;
   }
   insert(database, Message{.id = wanted.answer_id,
@@ -97,7 +113,8 @@ Outcome<Run> begin_answer(Database& database, const NewRun& wanted, std::int64_t
                            .status = "running",
                            .model = wanted.model,
                            .run_id = wanted.id,
-                           .created_at = now});
+                           .created_at = now,
+                           .sources = wanted.sources});
   return Run{};
 }
 

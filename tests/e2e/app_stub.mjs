@@ -104,12 +104,15 @@ export class AppStub {
   runs = new Map();
   presets = new Map();
   files = new Map();   // id to what was read of it
+  texts = new Map();   // and to its text
+  imports = new Map(); // id to the bytes so far
   keys = [];
   usage = [];          // rows of the ledger
   drafts = new Map();
   models = structuredClone(kModels);
   settings = { language: "auto", theme: "auto", send_with: "enter", remote_images: false, titles: true, options: {} };
   contextLeft = 3100;
+  mostFileBytes = 1 << 25;
   script = async (run) => run.stream("A short answer.");
   requests = [];
   fit = null;        // (body of a check) => Fit, or null
@@ -150,10 +153,11 @@ export class AppStub {
     for (const run of this.runs.values()) run.stopped = true;
     this.keys = [];
     this.usage = [];
-    for (const map of [this.conversations, this.runs, this.presets, this.drafts, this.files]) map.clear();
+    for (const map of [this.conversations, this.runs, this.presets, this.drafts, this.files, this.texts, this.imports]) map.clear();
     this.models = structuredClone(kModels);
     this.settings = { language: "auto", theme: "auto", send_with: "enter", remote_images: false, titles: true, options: {} };
     this.contextLeft = 3100;
+    this.mostFileBytes = 1 << 25;
     this.requests = [];
     this.refuse = this.fit = null;
     this.script = async (run) => run.stream("A short answer.");
@@ -293,8 +297,8 @@ const kId = "([^/]+)";
 const route = (method, path, action) => [method, new RegExp(`^${path.replaceAll("{id}", kId)}$`), action];
 const routes = [
   route("GET", "/app/session", function () {
-    return { version: "0.1.0", person: null, csrf_token: null, settings: this.settings, limits: { message_bytes: 1 << 20, file_bytes: 1 << 25 },
-      features: { files: true, web_search: false, downloads: true, imports: false, usage: true, people: false, keys: true } };
+    return { version: "0.1.0", person: null, csrf_token: null, settings: this.settings, limits: { message_bytes: 1 << 20, file_bytes: this.mostFileBytes },
+      features: { files: true, web_search: false, downloads: true, imports: true, usage: true, people: false, keys: true } };
   }),
   route("GET", "/app/events", function ({ response }) {
     const send = eventStream(response);
@@ -416,8 +420,31 @@ const routes = [
   route("PUT", "/app/files/{id}", function ({ id, body, query }) {
     const text = body.toString();
     if (text.includes("\0")) return { error: { status: 415, code: "unsupported_file", message: "it holds no text" } };
-    this.files.set(id, { id, name: query.get("name"), bytes: body.length, kind: "text", tokens: Math.ceil(text.length / 4), excerpt: text.slice(0, 200) });
+    const tokens = Math.ceil(text.length / 4);
+    this.files.set(id, { id, name: query.get("name"), bytes: body.length, kind: query.get("kind") === "pdf_text" ? "pdf" : "text", tokens,
+      excerpt: text.slice(0, 200), indexed: tokens > kContext / 2 });
+    this.texts.set(id, text);
     return this.files.get(id);
+  }),
+  route("GET", "/app/files/{id}/text", function ({ id, query, response }) {
+    if (!this.texts.has(id)) return missing;
+    const bytes = Buffer.from(this.texts.get(id)).subarray(Number(query.get("from") ?? 0), Number(query.get("to") ?? Infinity));
+    response.writeHead(200, { "Content-Type": "text/plain; charset=utf-8" }).end(bytes);
+  }),
+  route("PUT", "/app/imports/{id}", function ({ id, body, query }) {
+    const known = this.imports.get(id) ?? Buffer.alloc(0), from = Number(query.get("from") ?? 0);
+    if (from !== known.length) return { error: { status: 400, code: "bad_request", message: `from: expected ${known.length}` } };
+    const bytes = Buffer.concat([known, body]);
+    this.imports.set(id, bytes);
+    const state = { state: "running", source: "chatgpt", read_bytes: bytes.length, conversations: 0, messages: 0, skipped: [], error: null };
+    if (query.get("last") !== "true") return state;
+    try {
+      const list = JSON.parse(bytes.toString());
+      for (const { conversation_id: name, title } of list) this.add(name, title, [["Q", "A"]]);
+      return { ...state, state: "done", conversations: list.length, messages: 2 * list.length, skipped: ["conversation 9 of the file: it has no id"] };
+    } catch {
+      return { ...state, state: "failed", error: { code: "bad_import", message: "the file is no export: not valid JSON at byte 1" } };
+    }
   }),
   route("GET", "/app/files/{id}", function ({ id }) { return this.files.get(id) ?? missing; }),
   route("DELETE", "/app/files/{id}", function ({ id }) {

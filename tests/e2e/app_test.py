@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""app_test.py FATHOM MODEL [--kills N]
+"""app_test.py FATHOM MODEL [--kills N] [--megabytes N]
 
-Drives the chat app's API (web/api/app.yaml) of a real `fathom serve` as the page does, then kills the server N times
-(5 unless told) at random moments and looks whether anything that it acknowledged is lost. Ends with
-"N passed, N failed". Standard library only.
+Drives the chat app's API (web/api/app.yaml) of a real `fathom serve` as the page does, takes in an export of N megabytes
+(4 unless told), then kills the server N times (5 unless told) at random moments and looks whether anything that it
+acknowledged is lost. Ends with "N passed, N failed". Standard library only.
 """
+import argparse
 import contextlib
 import http.client
 import json
@@ -19,6 +20,7 @@ import threading
 import time
 import uuid
 
+from export_samples import write as write_export
 from outcome import Outcome, expect, expect_equal
 
 START_SECONDS = 120
@@ -69,6 +71,32 @@ class Server:
             with contextlib.suppress(ValueError):
                 data = json.loads(data)
             return reply.status, dict(reply.getheaders()), data
+
+    def put_bytes(self, path, data):
+        with contextlib.closing(self.connect()) as connection:
+            connection.request("PUT", path, data, {"Content-Type": "application/octet-stream"})
+            reply = connection.getresponse()
+            return reply.status, json.loads(reply.read())
+
+    def take_in(self, path, piece=1 << 20):
+        """Imports a file in pieces, as the page does; gives the import's last state."""
+        name, at = new_id(), 0
+        with open(path, "rb") as file:
+            data = file.read(piece)
+            while True:
+                following = file.read(piece)
+                last = "false" if following else "true"
+                status, state = self.put_bytes(f"/app/imports/{name}?from={at}&last={last}", data)
+                expect_equal(status, 200, f"a piece ({state})")
+                if not following or state["state"] != "running":
+                    expect_equal(self.get(f"/app/imports/{name}"), state, "and its state is known after it")
+                    return state
+                at, data = at + len(data), following
+
+    def memory(self):
+        """Bytes of this server's own memory, what it was at most."""
+        with open(f"/proc/{self.process.pid}/status") as file:
+            return int(re.search(r"VmHWM:\s*(\d+) kB", file.read()).group(1)) * 1024
 
     def get(self, path):
         status, _, data = self.ask("GET", path)
@@ -263,6 +291,80 @@ def deleting_and_exports(server):
     server.talk(conversation)
 
 
+@test
+def a_file_is_read_and_cited_by_its_place(server):
+    status, small = server.put_bytes(f"/app/files/{new_id()}?name=note.txt", "The colour of the door is 푸른색.".encode())
+    expect_equal((status, small["kind"], small["indexed"]), (200, "text", False), f"a small file ({small})")
+    lines = "".join(f"Shelf {n} holds box {n * 7}.\n" for n in range(5000)) + "The 바늘 lies in box nowhere.\n"
+    status, large = server.put_bytes(f"/app/files/{new_id()}?name=shelves.csv", lines.encode("cp949"))
+    expect_equal((status, large["kind"], large["indexed"]), (200, "csv", True), f"a large file ({large})")
+    status, refused = server.put_bytes(f"/app/files/{new_id()}?name=x.png", b"\x89PNG\r\n\x1a\n")
+    expect_equal((status, refused["error"]["code"]), (415, "unsupported_file"), "a picture")
+    conversation = new_id()
+    wish, _ = server.start_run(conversation, "바늘은 어디에 있나요?", message={
+        "id": new_id(), "content": "바늘은 어디에 있나요?", "file_ids": [small["id"], large["id"]]})
+    server.follow(wish["id"])
+    question, answer = server.talk(conversation)["messages"]
+    expect_equal([f["name"] for f in question["files"]], ["note.txt", "shelves.csv"], "the question's files")
+    sources = answer["sources"]
+    expect_equal(sources[0]["title"], "note.txt", "the small one is given whole")
+    found = [s for s in sources if s["title"] == "shelves.csv" and s["first"] <= 5001 <= s["last"]]
+    expect(found, f"and of the large one the passage with the question's word: {sources}")
+    status, _, text = server.ask("GET", f"/app/files/{large['id']}/text?from={found[0]['from']}&to={found[0]['to']}")
+    expect(status == 200 and "The 바늘 lies" in text.decode(), "whose text is there")
+    expect(answer["usage"]["prompt_tokens"] < large["tokens"] / 4, "not all of it went to the model")
+    expect_equal(server.ask("DELETE", f"/app/conversations/{conversation}?purge=true")[0], 200, "deleted for good")
+    expect_equal(server.ask("GET", f"/app/files/{large['id']}")[0], 404, "its files go with it")
+
+
+def imports(fathom, model, data, megabytes):
+    """Exports of other apps, taken in twice; a large one in bounded memory while answers go on."""
+    server = Server(fathom, model, data)
+    expect(server.host, server.words)
+    try:
+        for app in ("deepseek", "chatgpt"):
+            path = os.path.join(data, f"{app}.json")
+            write_export(app, 20, path, seed=5)
+            state = server.take_in(path, piece=9000)
+            expect_equal((state["state"], state["source"], state["conversations"], state["skipped"]), ("done", app, 20, []), f"{state}")
+            again = server.take_in(path)
+            expect_equal((again["state"], again["conversations"], again["messages"]), ("done", 0, 0), "the second time")
+            with open(path) as file:
+                first = json.load(file)[0]
+            mine = [c for c in server.get("/app/conversations?limit=200")["conversations"] if c["title"] == first["title"]]
+            expect(mine, "it is in the list by its title")
+            messages = server.talk(mine[0]["id"])["messages"]
+            roots = [m for m in messages if m["parent_id"] is None]
+            siblings = [m for m in messages if sum(o["parent_id"] == m["parent_id"] for o in messages) > 1]
+            expect(len(roots) == 1 and siblings, "branches are kept")
+            expect(any(m["reasoning"] for m in messages), "and thoughts")
+        whole = os.path.join(data, "whole.json")
+        with open(whole, "w") as file:
+            json.dump(server.get("/app/export?format=json"), file)
+        again = server.take_in(whole)
+        expect_equal((again["source"], again["conversations"]), ("fathom", 0), "fathom's own export")
+        for text, words in ((b"nonsense", "not valid JSON"), (b'{"a": 1}', "no conversations")):
+            status, state = server.put_bytes(f"/app/imports/{new_id()}", text)
+            expect((status, state["state"]) == (200, "failed") and words in state["error"]["message"], f"{state}")
+        status, refused = server.put_bytes(f"/app/imports/{new_id()}?from=5", b"x")
+        expect_equal(status, 404, f"a piece of nothing ({refused})")
+
+        large = os.path.join(data, "large.json")
+        write_export("chatgpt", megabytes * 31, large, seed=6, words=250)
+        before, size = server.memory(), os.path.getsize(large)
+        started = time.monotonic()
+        state = server.take_in(large, piece=4 << 20)
+        took = time.monotonic() - started
+        expect_equal((state["state"], state["conversations"]), ("done", megabytes * 31), f"{state}")
+        grown = server.memory() - before
+        print(f"     {size / 1e6:.0f} MB of an export in {took:.1f} s, {grown / 1e6:.0f} MB of memory more", flush=True)
+        expect(grown < 150e6, f"memory is bounded: {grown / 1e6:.0f} MB more")
+        wish, _ = server.start_run(new_id(), "Say hello.")
+        server.follow(wish["id"])
+    finally:
+        expect_equal(server.stop(), 0, "the server stops")
+
+
 def what_was_lost(server, acknowledged):
     """Looks for everything that the server before acknowledged."""
     for conversation, (wish, _, _) in acknowledged.items():
@@ -333,8 +435,13 @@ def refusals(fathom, model, data):
 
 
 def main():
-    fathom, model = sys.argv[1:3]
-    kills = int(sys.argv[4]) if sys.argv[3:4] == ["--kills"] else 5
+    parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument("fathom")
+    parser.add_argument("model")
+    parser.add_argument("--kills", type=int, default=5)
+    parser.add_argument("--megabytes", type=int, default=4)
+    options = parser.parse_args()
+    fathom, model, kills = options.fathom, options.model, options.kills
     outcome = Outcome()
     with tempfile.TemporaryDirectory() as data:
         server = Server(fathom, model, data)
@@ -343,6 +450,8 @@ def main():
             outcome.attempt(function.__name__, lambda: function(server))
         outcome.attempt("the_server_stops", lambda: expect_equal(server.stop(), 0, "exit status"))
         outcome.attempt("one_server_for_a_data_folder", lambda: refusals(fathom, model, data))
+    with tempfile.TemporaryDirectory() as data:
+        outcome.attempt("imports", lambda: imports(fathom, model, data, options.megabytes))
     with tempfile.TemporaryDirectory() as data:
         seed = random.randrange(10**6)
         random.seed(seed)

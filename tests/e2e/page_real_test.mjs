@@ -8,6 +8,7 @@ import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { pdf, zip } from "./sample_files.mjs";
 import { answers, ask, done, lastAnswer, question, runTests, test, until, withPage } from "./page_kit.mjs";
 
 const [fathom, model, shots, only] = process.argv.slice(2);
@@ -152,6 +153,42 @@ test("versions, search, deletion with undo, a temporary chat", async () => {
     const { hits } = await (await call("GET", "/app/search?q=quokka")).json();
     assert.deepEqual(hits, []);
     assert.deepEqual(await pagesOnDisk(), before, "nothing that was computed of it either");
+  });
+});
+
+test("a PDF and a table are read and shown with their places; an export of another app is taken in", async () => {
+  await limit(30);
+  await withPage(server.url, {}, async (page) => {
+    await page.getByRole("button", { name: "Attach files" }).waitFor();
+    const rows = Array.from({ length: 4000 }, (_, i) => `shelf ${i},box ${i * 7}`).join("\n");
+    await page.locator("#composer input[type=file]").setInputFiles([
+      { name: "report.pdf", mimeType: "application/pdf", buffer: pdf(["The first page", "둘째 쪽"]) },
+      { name: "shelves.csv", mimeType: "text/csv", buffer: Buffer.from(`name,place\n${rows}\nthe needle,box nowhere\n`) }]);
+    const list = page.getByRole("list", { name: "Attached files" }).last();
+    await list.getByText("the parts that fit the question are read").waitFor({ timeout: kAnswer });
+    await until(async () => (await list.getByText("tokens").count()) === 2, "both were read", kAnswer);
+    await ask(page, "Where is the needle?");
+    await done(page, kAnswer);
+    await lastAnswer(page).getByText(/^Sources/).click();
+    await lastAnswer(page).getByRole("button", { name: "report.pdf page 2" }).click();
+    await page.getByRole("dialog").getByText("둘째 쪽").waitFor();
+    await page.keyboard.press("Escape");
+    await lastAnswer(page).getByRole("button", { name: /shelves.csv lines \d+–4002/ }).click();
+    await page.getByRole("dialog").getByText("the needle,box nowhere").waitFor();
+    await page.keyboard.press("Escape");
+
+    const say = (id, parent, children, role, text) => ({ id, parent, children, message: { author: { role }, content: { content_type: "text", parts: [text] }, metadata: {}, recipient: "all" } });
+    const mapping = { a: say("a", null, ["b"], "user", "What is a tarn?"), b: say("b", "a", [], "assistant", "A lake in the mountains.") };
+    const conversations = JSON.stringify([{ title: "Taken in from elsewhere", conversation_id: "11111111-2222", current_node: "b", create_time: 1, update_time: 2, mapping }]);
+    await page.getByRole("button", { name: "Settings", exact: true }).click();
+    await page.getByRole("tab", { name: "Data" }).click();
+    for (const words of ["1 new or grown conversations, 2 messages", "0 new or grown conversations, 0 messages"]) {
+      await page.getByRole("tabpanel").locator("input[type=file]").setInputFiles({ name: "export.zip", mimeType: "application/zip", buffer: zip({ "conversations.json": conversations }) });
+      await page.getByRole("tabpanel").getByText(words).waitFor({ timeout: kAnswer });
+    }
+    await page.keyboard.press("Escape");
+    await page.getByRole("navigation").getByRole("link", { name: /Taken in from elsewhere/ }).click();
+    await page.getByText("A lake in the mountains.").waitFor();
   });
 });
 

@@ -14,6 +14,8 @@ namespace {
 
 constexpr std::chrono::seconds kStopLimit{30};  // an engine ends its runs within a step
 constexpr std::chrono::minutes kPurgeEvery{5};
+constexpr std::chrono::hours kImportKept{1};  // what came of it can be asked for so long
+constexpr int kMostImports = 4;
 constexpr std::int64_t kTemporaryMilliseconds = 3600 * 1000;
 
 }  // namespace
@@ -39,12 +41,16 @@ App::~App() {
 
 void App::stop() {
   std::vector<std::shared_ptr<LiveRun>> running;
+  std::map<std::string, std::shared_ptr<ImportRun>> imports;
   {
     std::unique_lock lock(mutex_);
     stopping_ = true;
     for (const auto& [id, run] : live_) running.push_back(run);
     cancel_titles();
+    imports = std::move(imports_);
   }
+  for (const auto& [id, run] : imports) run->stop();
+  imports.clear();
   for (const auto& run : running) run->stop(LiveRun::Why::kShutdown);
   {
     std::unique_lock lock(mutex_);
@@ -60,6 +66,11 @@ void App::stop() {
 
 chat::Store& App::store_of(const std::string& conversation) {
   return is_temporary(conversation) ? *temporary_ : *kept_;
+}
+
+chat::Store& App::store_for(const Wish& wish) {
+  const std::string& conversation = wish.run.conversation.id;
+  return wish.temporary && !kept_->conversation(conversation) ? *temporary_ : store_of(conversation);
 }
 
 bool App::is_temporary(const std::string& conversation) {
@@ -89,6 +100,18 @@ void App::purge() {
   if (!unused) return;
   for (const std::string& id : *unused) forget_temporary(id);
   tell_gone(*unused);
+}
+
+AppResult<std::shared_ptr<ImportRun>> App::import_run(const std::string& id, bool begin) {
+  const std::lock_guard lock(mutex_);
+  if (const auto found = imports_.find(id); found != imports_.end()) return found->second;
+  if (!begin || stopping_) return std::unexpected(not_found(fmt::format("there is no import {:?} here", id)));
+  const auto old = std::chrono::steady_clock::now() - kImportKept;
+  std::erase_if(imports_,
+                [&](const auto& entry) { return !entry.second->running() && entry.second->last_change() < old; });
+  if (std::ranges::count_if(imports_, [](const auto& entry) { return entry.second->running(); }) >= kMostImports)
+    return std::unexpected(AppError{.status = 409, .code = "queue_full", .message = "other imports are under way"});
+  return imports_[id] = std::make_shared<ImportRun>(*kept_, [this] { changes_.publish({{"type", "reset"}}); });
 }
 
 // ---- settings, options, models

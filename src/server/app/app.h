@@ -13,6 +13,7 @@
 #include "chat/store.h"
 #include "server/app/answer_options.h"
 #include "server/app/changes.h"
+#include "server/app/import_run.h"
 #include "server/app/live_run.h"
 #include "server/app/prompt.h"
 #include "server/routes.h"
@@ -52,6 +53,8 @@ class App {
   // Where a conversation is, or would be looked for.
   chat::Store& store_of(const std::string& conversation);
   bool is_temporary(const std::string& conversation);
+  // Where a run's conversation is, or will be.
+  chat::Store& store_for(const Wish& wish);
   chat::Store& temporary() { return *temporary_; }
   void is_temporary_now(const std::string& conversation);
   void forget_temporary(const std::string& conversation);
@@ -76,6 +79,9 @@ class App {
   // Has the model name a conversation; nothing where that is under way.
   AppResult<bool> make_title(const std::string& conversation);
 
+  // An import under way or over; where there is none and `begin`, a new one.
+  AppResult<std::shared_ptr<ImportRun>> import_run(const std::string& id, bool begin);
+
   Json conversation_json(const chat::Conversation& conversation);
   void tell(const chat::Conversation& conversation);  // a `conversation` change
   void tell_gone(const std::vector<std::string>& ids);
@@ -85,6 +91,7 @@ class App {
     AnswerOptions options;
     engine::LoadedModel* model = nullptr;
     ReadyPrompt prompt;
+    Json sources;          // of a new answer to a question with files
     chat::Message before;  // the answer that is continued
   };
   // Work for the thread that follows runs to their end. It outlives what the engine still holds.
@@ -120,6 +127,7 @@ class App {
   std::map<std::string, std::shared_ptr<LiveRun>> live_;
   std::map<std::string, std::shared_ptr<TitleRun>> titles_;  // by conversation
   std::set<std::string> temporary_ids_;
+  std::map<std::string, std::shared_ptr<ImportRun>> imports_;
   bool stopping_ = false;
 
   std::shared_ptr<Desk> desk_ = std::make_shared<Desk>();

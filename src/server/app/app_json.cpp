@@ -32,7 +32,8 @@ Json conversation_json(const chat::Conversation& c, bool temporary) {
 }
 
 Json message_json(const chat::Message& m, std::int64_t run_position) {
-  Json run = nullptr;
+  Json run = nullptr, files = Json::array();
+  for (const chat::File& file : m.files) files.push_back(file_json(file));
   if (m.run_id) run = {{"id", *m.run_id}, {"position", run_position}};
   return {{"id", m.id},
           {"parent_id", or_null(m.parent_id)},
@@ -46,9 +47,14 @@ Json message_json(const chat::Message& m, std::int64_t run_position) {
           {"usage", m.usage ? stored_json(*m.usage) : Json(nullptr)},
           {"run", std::move(run)},
           {"by_person", m.by_person},
-          {"files", Json::array()},
-          {"sources", Json::array()},
+          {"files", std::move(files)},
+          {"sources", m.sources ? stored_json(*m.sources) : Json::array()},
           {"created_at", m.created_at}};
+}
+
+Json file_json(const chat::File& file) {
+  return {{"id", file.id},     {"name", file.name},     {"bytes", file.bytes},
+          {"kind", file.kind}, {"tokens", file.tokens}, {"excerpt", file.excerpt}};
 }
 
 Json draft_json(const chat::Draft& draft) {

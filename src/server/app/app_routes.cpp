@@ -40,6 +40,12 @@ constexpr AppRoute kRoutes[] = {
     {"POST", "/app/keys", add_key},
     {"PATCH", "/app/keys/{name}", limit_key},
     {"DELETE", "/app/keys/{name}", revoke_key},
+    {"PUT", "/app/imports/{id}", continue_import},
+    {"GET", "/app/imports/{id}", get_import},
+    {"PUT", "/app/files/{id}", put_file},
+    {"GET", "/app/files/{id}", get_file},
+    {"DELETE", "/app/files/{id}", remove_file},
+    {"GET", "/app/files/{id}/text", get_file_text},
 };
 
 std::string_view next_part(std::string_view& path) {

@@ -52,6 +52,16 @@ Reply add_key(App& app, const Call& call);
 Reply limit_key(App& app, const Call& call);
 Reply revoke_key(App& app, const Call& call);
 
+// ---- file_routes.cpp
+Reply put_file(App& app, const Call& call);
+Reply get_file(App& app, const Call& call);
+Reply get_file_text(App& app, const Call& call);
+Reply remove_file(App& app, const Call& call);
+
+// ---- import_routes.cpp
+Reply continue_import(App& app, const Call& call);
+Reply get_import(App& app, const Call& call);
+
 // ---- export_routes.cpp
 Reply export_conversation(App& app, const Call& call);
 Reply export_all(App& app, const Call& call);

@@ -3,6 +3,7 @@
 
 #include "server/app/app.h"
 #include "server/app/app_json.h"
+#include "server/app/sources.h"
 
 namespace fathom::server::app {
 
@@ -45,23 +46,33 @@ AppResult<Json> App::show_run(const std::string& id) {
 }
 
 AppResult<App::Prepared> App::prepare(const Wish& wish) {
-  const std::string& id = wish.run.conversation.id;
-  auto thread = store_of(id).thread(id);
+  chat::Store& store = store_for(wish);
+  auto thread = store.thread(wish.run.conversation.id);
   const bool is_new = !thread && thread.error().problem == chat::Problem::kNotFound;
   if (!thread && (!is_new || !wish.run.question || wish.run.parent_id))
     return std::unexpected(from_refusal(thread.error()));
-  auto path = path_of(wish, is_new ? std::vector<chat::Message>{} : thread->messages);
+  std::vector<chat::File> files;
+  for (const std::string& id : wish.run.question ? wish.run.question->file_ids : std::vector<std::string>{}) {
+    auto file = store.file(id);
+    if (!file) return std::unexpected(from_refusal(file.error()));
+    files.push_back(std::move(*file));
+  }
+  auto path = path_of(wish, is_new ? std::vector<chat::Message>{} : thread->messages, std::move(files));
   if (!path) return std::unexpected(path.error());
   auto options = options_for(is_new ? wish.run.conversation.options : thread->conversation.options, wish.options);
   if (!options) return std::unexpected(options.error());
   const auto model = model_for(*options);
   if (!model) return std::unexpected(model.error());
+  auto before = wish.run.continues ? path->back() : chat::Message{};
+  auto sources = put_files_into(*path, store, **model);
+  if (!sources) return std::unexpected(sources.error());
   auto prompt = prepare_prompt(*path, wish.run.continues, wish.leave_out, *options, **model);
   if (!prompt) return std::unexpected(prompt.error());
   return Prepared{.options = std::move(*options),
                   .model = *model,
                   .prompt = std::move(*prompt),
-                  .before = wish.run.continues ? path->back() : chat::Message{}};
+                  .sources = std::move(*sources),
+                  .before = std::move(before)};
 }
 
 AppResult<Json> App::check(const Wish& wish) {
@@ -85,14 +96,15 @@ AppResult<std::pair<Json, bool>> App::start(Wish wish) {
   }
   auto prepared = prepare(wish);
   if (!prepared) return std::unexpected(prepared.error());
-  const bool temporary = wish.temporary && !kept_->conversation(conversation);
-  chat::Store& store = temporary ? *temporary_ : store_of(conversation);
+  chat::Store& store = store_for(wish);
+  const bool temporary = &store == temporary_.get();
   const auto known = store.conversation(conversation);
   if (known && known->run_id)
     return std::unexpected(
         from_refusal({chat::Problem::kRunInProgress, "an answer is being made in this conversation", *known->run_id}));
   if (!prepared->prompt.fit.fits) return std::unexpected(context_full(prepared->prompt.fit));
   wish.run.model = prepared->model->name();
+  if (!prepared->sources.is_null()) wish.run.sources = json_text(prepared->sources);
   const auto stored = store.start(wish.run);
   if (!stored) return std::unexpected(from_refusal(stored.error()));
   if (temporary) is_temporary_now(conversation);

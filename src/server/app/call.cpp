@@ -37,6 +37,8 @@ AppError from_refusal(const chat::Refusal& refusal) {
           .status = 409, .code = "run_in_progress", .message = refusal.message, .extra = {{"run_id", refusal.run_id}}};
     case Problem::kNotContinuable:
       return {.status = 409, .code = "not_continuable", .message = refusal.message};
+    case Problem::kInUse:
+      return {.status = 409, .code = "in_use", .message = refusal.message};
     case Problem::kBadRequest:
       return bad_request("", refusal.message);
     case Problem::kStorage:

@@ -206,8 +206,7 @@ Reply keep_draft(App& app, const Call& call) {
   if (fields.value("text") == nullptr) fields.refuse("text", "is missing");
   if (fields.value("updated_at") == nullptr) fields.refuse("updated_at", "is missing");
   if (draft.text.size() > kMaxDraft) fields.refuse("text", fmt::format("expected at most {} bytes", kMaxDraft));
-  if (const Json* files = fields.array("file_ids"); files != nullptr && !files->empty())
-    fields.refuse("file_ids", "this server takes no files yet (features.files in the session)");
+  draft.file_ids = json_text(fields.ids("file_ids", kMostFiles));
   if (const auto wrong = fields.wrong()) return error_reply(*wrong);
   chat::Store& store = app.store_of(key);
   const auto kept = store.keep_draft(key, draft);

@@ -1,4 +1,5 @@
 // Conversations as files to keep: Markdown of the path that is shown, JSON of the whole tree.
+#include <set>
 #include <unordered_map>
 
 #include "base/clock.h"
@@ -34,21 +35,55 @@ std::string as_quotation(std::string_view text) {
   return result;
 }
 
-std::string markdown(const chat::Thread& thread) {
-  const chat::Conversation& c = thread.conversation;
-  std::string text = fmt::format("# {}\n\n{}\n", c.title.empty() ? "…" : c.title, base::utc_day(c.updated_at / 1000));
+// The longest row of backticks and one more, so that nothing within ends the fence.
+std::string fence_for(std::string_view text) {
+  std::size_t longest = 2, row = 0;
+  for (const char c : text) {
+    row = c == '`' ? row + 1 : 0;
+    longest = std::max(longest, row);
+  }
+  return std::string(longest + 1, '`');
+}
+
+std::string text_of(const chat::Store& store, const chat::File& file) {
+  return store.file_text(file.id, 0, INT64_MAX).value_or("");  // gone meanwhile, with its conversation
+}
+
+std::string markdown_of_files(const chat::Thread& thread, const chat::Store& store) {
+  std::string text;
+  std::set<std::string> seen;
   for (const chat::Message* message : shown_path(thread)) {
-    text += fmt::format("\n## {}\n\n", message->role == "user" ? "User" : message->model.value_or("Assistant"));
-    if (message->reasoning) text += as_quotation(*message->reasoning) + "\n";
-    text += message->content;
-    if (!text.ends_with('\n')) text += '\n';
+    for (const chat::File& file : message->files) {
+      if (!seen.insert(file.id).second) continue;
+      const std::string content = text_of(store, file), fence = fence_for(content);
+      text +=
+          fmt::format("\n## {}\n\n{}\n{}{}{}\n", file.name, fence, content, content.ends_with('\n') ? "" : "\n", fence);
+    }
   }
   return text;
 }
 
-Json json_of(const chat::Thread& thread, bool temporary) {
+std::string markdown(const chat::Thread& thread, const chat::Store& store) {
+  const chat::Conversation& c = thread.conversation;
+  std::string text = fmt::format("# {}\n\n{}\n", c.title.empty() ? "…" : c.title, base::utc_day(c.updated_at / 1000));
+  for (const chat::Message* message : shown_path(thread)) {
+    text += fmt::format("\n## {}\n\n", message->role == "user" ? "User" : message->model.value_or("Assistant"));
+    for (const chat::File& file : message->files) text += fmt::format("- {}\n", file.name);
+    if (!message->files.empty()) text += '\n';
+    if (message->reasoning) text += as_quotation(*message->reasoning) + "\n";
+    text += message->content;
+    if (!text.ends_with('\n')) text += '\n';
+  }
+  return text + markdown_of_files(thread, store);
+}
+
+Json json_of(const chat::Thread& thread, const chat::Store& store, bool temporary) {
   Json messages = Json::array();
-  for (const chat::Message& message : thread.messages) messages.push_back(message_json(message, 0));
+  for (const chat::Message& message : thread.messages) {
+    messages.push_back(message_json(message, 0));
+    for (std::size_t i = 0; i < message.files.size(); ++i)
+      messages.back()["files"][i]["text"] = text_of(store, message.files[i]);
+  }
   return {{"conversation", conversation_json(thread.conversation, temporary)}, {"messages", std::move(messages)}};
 }
 
@@ -101,7 +136,7 @@ class Everything final : public EventStream {
     waiting_.pop_back();
     if (thread) {
       if (!first_) events.text += markdown_ ? "\n" : ",";
-      events.text += markdown_ ? app::markdown(*thread) : json_text(json_of(*thread, false));
+      events.text += markdown_ ? app::markdown(*thread, app_.kept()) : json_text(json_of(*thread, app_.kept(), false));
       first_ = false;
     } else {
       events.text += markdown_ ? "\n" : " ";  // nothing to send would be waited for
@@ -134,12 +169,14 @@ Reply export_conversation(App& app, const Call& call) {
   const auto as_markdown = wants_markdown(call);
   if (!as_markdown) return error_reply(as_markdown.error());
   const std::string& id = call.value(0);
-  const auto thread = app.store_of(id).thread(id);
+  const chat::Store& store = app.store_of(id);
+  const auto thread = store.thread(id);
   if (!thread) return error_reply(from_refusal(thread.error()));
-  const Json whole = {
-      {"format", "fathom"}, {"version", 1}, {"conversations", Json::array({json_of(*thread, app.is_temporary(id))})}};
+  const Json whole = {{"format", "fathom"},
+                      {"version", 1},
+                      {"conversations", Json::array({json_of(*thread, store, app.is_temporary(id))})}};
   Response response{.content_type = *as_markdown ? "text/markdown; charset=utf-8" : "application/json",
-                    .body = *as_markdown ? markdown(*thread) : json_text(whole) + "\n"};
+                    .body = *as_markdown ? markdown(*thread, store) : json_text(whole) + "\n"};
   response.headers.push_back(disposition(thread->conversation.title, *as_markdown ? "md" : "json"));
   return response;
 }

@@ -21,8 +21,7 @@ AppResult<std::optional<chat::NewMessage>> read_question(StrictFields& fields, s
   StrictFields inner(*object, {"id", "content", "file_ids"}, "message.");
   chat::NewMessage message{.id = inner.required_id("id"), .role = "user"};
   message.content = inner.required_text("content", most);
-  if (const Json* files = inner.array("file_ids"); files != nullptr && !files->empty())
-    inner.refuse("file_ids", "this server takes no files yet (features.files in the session)");
+  message.file_ids = inner.ids("file_ids", kMostFiles);
   if (const auto wrong = inner.wrong()) return std::unexpected(*wrong);
   return message;
 }
@@ -110,12 +109,15 @@ AppResult<Wish> read_wish(const Json& body, std::size_t most) {
   return wish;
 }
 
-AppResult<std::vector<chat::Message>> path_of(const Wish& wish, const std::vector<chat::Message>& stored) {
+AppResult<std::vector<chat::Message>> path_of(const Wish& wish, const std::vector<chat::Message>& stored,
+                                              std::vector<chat::File> files) {
   std::unordered_map<std::string_view, const chat::Message*> by_id;
   for (const chat::Message& message : stored) by_id[message.id] = &message;
   std::vector<chat::Message> path;
-  if (wish.run.question)
+  if (wish.run.question) {
     path.push_back({.id = wish.run.question->id, .role = "user", .content = wish.run.question->content});
+    path.back().files = std::move(files);
+  }
   std::optional<std::string> at = wish.run.continues ? std::optional(wish.run.answer_id) : wish.run.parent_id;
   while (at) {
     const auto found = by_id.find(*at);

@@ -21,8 +21,9 @@ struct Wish {
 // Checked against the contract's schema, not yet against what is stored. `most` bounds a question's bytes.
 AppResult<Wish> read_wish(const Json& body, std::size_t most);
 
-// The messages from the first to the one that is answered, the question that is new among them.
-AppResult<std::vector<chat::Message>> path_of(const Wish& wish, const std::vector<chat::Message>& stored);
+// The messages from the first to the one that is answered, the question that is new among them, with its files.
+AppResult<std::vector<chat::Message>> path_of(const Wish& wish, const std::vector<chat::Message>& stored,
+                                              std::vector<chat::File> files);
 
 struct Fit {
   int prompt_tokens = 0;
@@ -41,6 +42,7 @@ struct ReadyPrompt {
 AppResult<ReadyPrompt> prepare_prompt(const std::vector<chat::Message>& path, bool continues, int leave_out,
                                       const AnswerOptions& options, const engine::LoadedModel& model);
 
-inline constexpr int kLeastAnswer = 256;  // tokens that have to be left for an answer
+inline constexpr std::size_t kMostFiles = 20;  // that come with one question
+inline constexpr int kLeastAnswer = 256;       // tokens that have to be left for an answer
 
 }  // namespace fathom::server::app

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "base/machine.h"
+#include "chat/file_text.h"
 #include "files/catalog.h"
 #include "server/app/app_json.h"
 #include "server/app/app_routes.h"
@@ -59,10 +60,10 @@ Json machine_json(const std::string& folder) {
 Reply get_session(App& app, const Call&) {
   auto settings = app.settings();
   if (!settings) return error_reply(settings.error());
-  const Json features = {{"files", false},
+  const Json features = {{"files", true},
                          {"web_search", false},
                          {"downloads", false},
-                         {"imports", false},
+                         {"imports", true},
                          {"usage", app.ledger() != nullptr},
                          {"people", false},
                          {"keys", app.keys() != nullptr}};
@@ -70,7 +71,7 @@ Reply get_session(App& app, const Call&) {
                              {"person", nullptr},
                              {"csrf_token", nullptr},
                              {"features", features},
-                             {"limits", {{"message_bytes", kMessageBytes}, {"file_bytes", 0}}},
+                             {"limits", {{"message_bytes", kMessageBytes}, {"file_bytes", chat::kMostFileBytes}}},
                              {"settings", std::move(*settings)}});
 }
 

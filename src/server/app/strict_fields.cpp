@@ -36,6 +36,22 @@ std::optional<std::string> StrictFields::id(const char* name) {
   return found;
 }
 
+std::vector<std::string> StrictFields::ids(const char* name, std::size_t most) {
+  std::vector<std::string> found;
+  const Json* list = array(name);
+  if (list == nullptr) return found;
+  if (list->size() > most) refuse(name, fmt::format("expected at most {}, found {}", most, list->size()));
+  for (const Json& item : *list) {
+    const auto* text = item.get_ptr<const std::string*>();
+    if (text == nullptr || !is_id(*text) || std::ranges::find(found, *text) != found.end()) {
+      refuse(name, "expected ids of 8 to 40 letters, digits, \"_\" or \"-\", each once");
+      return {};
+    }
+    found.push_back(*text);
+  }
+  return found;
+}
+
 std::string StrictFields::required_id(const char* name) {
   if (value(name) == nullptr) refuse(name, "is missing");
   return id(name).value_or("");

@@ -20,6 +20,8 @@ class StrictFields : public FieldReader {
   // A text of `most` bytes at most, at least one where it is there.
   std::optional<std::string> text_of(const char* name, std::size_t most);
   std::optional<std::string> id(const char* name);
+  // An array of ids, empty where it is absent.
+  std::vector<std::string> ids(const char* name, std::size_t most);
   std::string required_id(const char* name);
   std::string required_text(const char* name, std::size_t most);
   // The first thing that was wrong, as the contract's error.

@@ -20,10 +20,12 @@ export type Fit = Schemas["Fit"];
 export type Model = Schemas["Model"];
 export type Machine = Schemas["Machine"];
 export type FileInfo = Schemas["File"];
+export type Source = Schemas["Source"];
 export type Draft = Schemas["Draft"];
 export type UsageDay = Schemas["UsageDay"];
 export type Key = Schemas["Key"];
 export type KeyLimits = Schemas["KeyLimits"];
+export type Import = Schemas["Import"];
 
 export const api = createClient<paths>({ baseUrl: location.origin });
 

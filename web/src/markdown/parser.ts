@@ -1,6 +1,7 @@
 // Markdown as the page speaks it. No raw HTML; links to http, https and mailto only; pictures become links.
 import MarkdownIt from "markdown-it";
 import cjkFriendly from "markdown-it-cjk-friendly";
+import { citations } from "./citations";
 import { math } from "./math";
 
 export type MathHtml = (tex: string, display: boolean) => string;
@@ -9,7 +10,7 @@ export type MathHtml = (tex: string, display: boolean) => string;
 export function createParser(given: { chat: boolean; mathHtml?: MathHtml }): MarkdownIt {
   const md = new MarkdownIt({ html: false, linkify: given.chat, breaks: given.chat });
   if (!given.chat) return md;
-  md.use(cjkFriendly).use(math);
+  md.use(cjkFriendly).use(math).use(citations);
   md.linkify.set({ fuzzyLink: false, fuzzyEmail: false });
   md.validateLink = (url) => /^(https?:|mailto:)/i.test(url.trim());
   const escape = md.utils.escapeHtml;

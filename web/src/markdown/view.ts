@@ -18,9 +18,16 @@ export class MarkdownView {
   #open = false;
   #frame = 0;
   #waiting = false;  // for KaTeX
+  #cite: (number: number) => HTMLElement | null = () => null;
 
   // `buttons` adds what a finished code block offers to its caption.
   constructor(private readonly place: HTMLElement, private readonly buttons: (figure: HTMLElement) => void) {}
+
+  // What stands for the number of a source; null where there is none of that number, which stays text.
+  cite(make: (number: number) => HTMLElement | null): void {
+    this.#cite = make;
+    for (const { element, dressed } of this.#shown) if (dressed) this.#dressCitations(element);
+  }
 
   update(text: string, open: boolean): void {
     if (text === this.#text && open === this.#open && this.#shown.length > 0) return;
@@ -82,9 +89,17 @@ export class MarkdownView {
     }
   }
 
+  #dressCitations(element: HTMLElement): void {
+    for (const span of element.querySelectorAll<HTMLElement>("span.cite")) {
+      const number = span.dataset["source"]!;
+      span.replaceChildren(this.#cite(Number(number)) ?? `[${number}]`);
+    }
+  }
+
   #dress(shown: Shown): void {
     shown.dressed = true;
     if (this.#open) shown.element.classList.add("settled");
+    this.#dressCitations(shown.element);
     for (const figure of shown.element.querySelectorAll<HTMLElement>("figure.code")) {
       this.buttons(figure);
       const code = figure.querySelector("code")!;

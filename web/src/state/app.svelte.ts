@@ -7,7 +7,8 @@ import { Thread } from "./thread.svelte";
 import { watchChanges } from "./changes";
 
 export type SettingsPart = "general" | "answers" | "usage" | "keys" | "data";
-export type Dialog = "settings" | "search" | "shortcuts" | "models";
+export type Dialog = "settings" | "search" | "shortcuts" | "models" | "file";
+export interface ShownFile { id: string; name: string; place: string; from: number; to: number }
 export interface Toast { id: number; text: string; action?: { label: string; run: () => void } }
 
 const kDefaults: Settings = {
@@ -34,6 +35,7 @@ class App {
   dialog = $state<Dialog | null>(null);
   settingsPart = $state<SettingsPart>("general");
   settingsScope = $state<"all" | "chat">("all");
+  shownFile: ShownFile | null = null;  // in the dialog "file"
   typedAhead = "";  // what was typed before the search was there to take it
   sidebar = $state(localStorage.getItem("sidebar") !== "closed");
   sheet = $state(false);  // the sidebar on a narrow screen
@@ -250,6 +252,11 @@ class App {
     this.settingsPart = part;
     this.settingsScope = scope;
     this.dialog = "settings";
+  }
+
+  showFile(file: ShownFile): void {
+    this.shownFile = file;
+    this.dialog = "file";
   }
 
   setSidebar(open: boolean): void {

@@ -23,7 +23,7 @@ export class Thread {
   turns = $state.raw<Turn[]>([]);  // all branches, parents before children
   leafId = $state<string | null>(null);
   draft = $state("");
-  readonly attachments = new Attachments(() => this.type(this.draft));
+  readonly attachments = new Attachments(() => this.type(this.draft), () => this.temporary);
   editing = $state<string | null>(null);  // the message that is being edited
   reveal = $state<string | null>(null);   // the message that a search led to
   leaveOut = $state(0);                   // so many of the oldest turns do not go to the model
@@ -322,6 +322,7 @@ export class Thread {
     this.#reading?.abort();
     document.removeEventListener("visibilitychange", this.#visibility);
     removeEventListener("pagehide", this.#hidden);
+    if (this.temporary) this.attachments.discard();
     if (this.temporary && !this.isNew) {
       given(api.DELETE("/app/conversations/{id}", { params: { path: { id: this.id } } })).catch(() => {});
     }

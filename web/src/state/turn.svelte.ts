@@ -1,5 +1,5 @@
 // One message as the page holds it. A running answer's text is collected and shown once per frame.
-import type { FileInfo, Fit, Message, RunEvent, Usage } from "../api/client";
+import type { FileInfo, Fit, Message, RunEvent, Source, Usage } from "../api/client";
 
 export type Phase = { kind: "starting" } | { kind: "queued"; ahead: number } | { kind: "loading"; done: number | null }
   | { kind: "prefill"; done: number; total: number } | { kind: "writing" };
@@ -18,6 +18,7 @@ export class Turn {
   error = $state.raw<Trouble | null>(null);
   model = $state<string | null>(null);
   files = $state.raw<FileInfo[]>([]);
+  sources = $state.raw<Source[]>([]);  // what an answer was given of them
   usage = $state.raw<Usage | null>(null);
   byPerson = $state(false);
   run = $state.raw<{ id: string; position: number } | null>(null);
@@ -58,6 +59,7 @@ export class Turn {
     if (message.usage !== undefined) this.usage = message.usage;
     if (message.by_person !== undefined) this.byPerson = message.by_person;
     if (message.files !== undefined) this.files = message.files;
+    if (message.sources !== undefined) this.sources = message.sources;
     if (message.run !== undefined) this.run = message.run;
     if (this.running && (this.#content || this.#reasoning)) this.phase = { kind: "writing" };
     if (this.running && this.#reasoning && !this.#content && this.reasoningSeconds === null) this.thinkingSince ||= performance.now();
