@@ -2,7 +2,7 @@
 # repository, not run. A part is a function part_NAME whose output ends with "N passed, N failed"; a new test program is
 # named here once, and from then on its absence is a failure.
 
-parts=(text layers unit isa golden schemas commands server streams keys operation faults contract clients app chat page web run fuzz)
+parts=(text layers unit isa golden schemas commands server serving streams keys operation faults contract clients app chat page web run fuzz)
 long_parts=(faults_long contract_long soak app_kills page_speed unit_asan unit_tsan server_asan server_tsan golden_all exactness tokenizers templates quantize fuzz_long)
 
 fuzz_seconds=12         # of each reader, in the short form
@@ -32,6 +32,9 @@ part_server() { program && python3 tests/e2e/server_test.py build/test/fathom "$
 
 # A thousand streams at once from a model that computes nothing.
 part_streams() { scripts/build.sh test paced_server && python3 tests/e2e/streams_test.py build/test/tests/paced_server; }
+
+# How a server is run: its models, its configuration, its end.
+part_serving() { program && python3 tests/e2e/serving_test.py build/test/fathom "$model"; }
 
 part_keys() { program && python3 tests/e2e/keys_test.py build/test/fathom "$model"; }
 

@@ -28,7 +28,7 @@ double since(Clock::time_point start) {
 // How often a wait without text is told.
 constexpr int kTellMilliseconds = 1000;
 
-// What the engine's thread leaves for this one; readable when there is something.
+// What another thread leaves for this one; readable when there is something.
 class Mailbox {
  public:
   Mailbox() : fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
@@ -79,19 +79,19 @@ class EchoOff {
 
 class AnswerLoop {
  public:
-  AnswerLoop(engine::Engine& engine, StreamPrinter& printer, Signals* signals)
-      : engine_(engine), printer_(printer), signals_(signals) {
+  AnswerLoop(ChatModel& model, StreamPrinter& printer, Signals* signals)
+      : model_(model), printer_(printer), signals_(signals) {
     if (signals != nullptr) echo_.emplace();
   }
 
-  ChatAnswer run(engine::RunId id, Mailbox& mailbox, Clock::time_point start) {
+  ChatAnswer run(Mailbox& mailbox, Clock::time_point start) {
     start_ = start;
     while (answer_.finish == FinishReason::kNone) {
       pollfd waits[] = {{.fd = mailbox.fd(), .events = POLLIN, .revents = 0},
                         {.fd = signals_ != nullptr ? signals_->fd() : -1, .events = POLLIN, .revents = 0}};
       poll(waits, 2, kTellMilliseconds);
       if (signals_ != nullptr)
-        while (const auto signal = signals_->next()) handle(*signal, id);
+        while (const auto signal = signals_->next()) handle(*signal);
       for (const AnswerDelta& delta : mailbox.take()) show(delta);
       if (!answer_.has_text() && answer_.finish == FinishReason::kNone) printer_.wait(since(start_));
     }
@@ -112,15 +112,15 @@ class AnswerLoop {
     answer_.error = delta.error;
   }
 
-  void handle(Signals::Kind signal, engine::RunId id) {
+  void handle(Signals::Kind signal) {
     switch (signal) {
       case Signals::Kind::kInterrupt:
         answer_.leave = std::exchange(stopping_, true);
-        engine_.cancel(id);
+        model_.cancel();
         break;
       case Signals::Kind::kEnd:
         answer_.leave = true;
-        engine_.cancel(id);
+        model_.cancel();
         break;
       case Signals::Kind::kResize:
         printer_.resize(Terminal::of(stdout));
@@ -133,7 +133,7 @@ class AnswerLoop {
     }
   }
 
-  engine::Engine& engine_;
+  ChatModel& model_;
   StreamPrinter& printer_;
   Signals* signals_;
   std::optional<EchoOff> echo_;
@@ -144,17 +144,15 @@ class AnswerLoop {
 
 }  // namespace
 
-Result<ChatAnswer> stream_answer(engine::LoadedModel& model, engine::AnswerRequest request, StreamPrinter& printer,
-                                 Signals* signals) {
+Result<ChatAnswer> stream_answer(ChatModel& model, ChatQuestion question, StreamPrinter& printer, Signals* signals) {
   // The sink may be let go of after the last delta was taken here, so it keeps the mailbox alive.
   const auto mailbox = std::make_shared<Mailbox>();
   if (mailbox->fd() < 0) return base::fail("no event to wait for: {}", std::generic_category().message(errno));
-  AnswerLoop loop(model.engine(), printer, signals);
+  AnswerLoop loop(model, printer, signals);
   const auto start = Clock::now();
-  auto run =
-      engine::start_answer(model, std::move(request), [mailbox](const AnswerDelta& delta) { mailbox->put(delta); });
-  if (!run) return std::unexpected(run.error());
-  return loop.run(*run, *mailbox, start);
+  auto begun = model.start(std::move(question), [mailbox](const AnswerDelta& delta) { mailbox->put(delta); });
+  if (!begun) return std::unexpected(begun.error());
+  return loop.run(*mailbox, start);
 }
 
 }  // namespace fathom::apps

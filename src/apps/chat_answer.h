@@ -1,9 +1,10 @@
-// One answer, from a prompt to the screen: the engine's thread hands text over, this one prints it and watches for
+// One answer, from a question to the screen: another thread hands text over, this one prints it and watches for
 // signals. What the answer is for is not known here.
 #pragma once
 
 #include <string>
 
+#include "apps/chat_model.h"
 #include "apps/chat_printer.h"
 #include "apps/terminal_signals.h"
 #include "base/error.h"
@@ -23,8 +24,8 @@ struct ChatAnswer {
 };
 
 // Ctrl-C stops the answer, which keeps what has come. `signals` may be null: then they do what they always do. Errors:
-// the engine takes no such prompt.
-base::Result<ChatAnswer> stream_answer(engine::LoadedModel& model, engine::AnswerRequest request,
-                                       StreamPrinter& printer, Signals* signals);
+// as ChatModel::start.
+base::Result<ChatAnswer> stream_answer(ChatModel& model, ChatQuestion question, StreamPrinter& printer,
+                                       Signals* signals);
 
 }  // namespace fathom::apps

@@ -44,8 +44,8 @@ Result<void> ChatSession::talk(const std::string& history_file) {
       {.out = notes_, .history_file = history_file, .commands = command_names(), .styled = terminal_.styled}, *signals);
   if (!editor) return std::unexpected(editor.error());
   editor_ = editor->get();
-  note(fmt::format("{}, context {} tokens. /help lists the commands, Ctrl-D leaves.", model_.name(),
-                   model_.context_length()));
+  note(fmt::format("{}, context {} tokens{}. /help lists the commands, Ctrl-D leaves.", model_.name(),
+                   model_.context_length(), model_.where().empty() ? "" : ", answered by " + model_.where()));
   while (take(editor_->read("> ", true))) continue;
   editor_ = nullptr;
   signals_ = nullptr;
@@ -85,17 +85,12 @@ Result<void> ChatSession::answer_once(std::string question) {
   if (*tokens >= model_.context_length())
     return fail("the question takes {} tokens, but the context holds {}: ask less at once, or raise --ctx", *tokens,
                 model_.context_length());
-  auto rendered = render(conversation_.seen());
-  if (!rendered) return std::unexpected(rendered.error());
   StreamPrinter printer(terminal_);
-  const auto& settings = conversation_.settings;
-  auto answer = stream_answer(
-      model_, {.prompt = std::move(*rendered), .sampling = settings.sampling(0), .max_tokens = settings.max_tokens},
-      printer, nullptr);
+  auto answer = stream_answer(model_, question_of(conversation_.seen()), printer, nullptr);
   if (!answer) return std::unexpected(answer.error());
   if (!answer->error.empty()) return fail("{}", answer->error);
   const int generated = answer->statistics.generated_tokens;
-  if (answer->finish == FinishReason::kLength && generated != settings.max_tokens)
+  if (answer->finish == FinishReason::kLength && generated != conversation_.settings.max_tokens)
     return fail("the answer ends after {} tokens, because the context of {} is full", generated,
                 model_.context_length());
   return {};
@@ -120,20 +115,9 @@ void ChatSession::answer_question() {
 // Lets the model answer, or go on with its last answer. True: the context was full, and the person wants it to go on
 // without the oldest turns.
 bool ChatSession::stream(const std::vector<Message>& messages, bool continues) {
-  auto rendered = render(messages);
-  if (!rendered) {
-    note(rendered.error().message);
-    if (!continues) conversation_.take_back_question();
-    return false;
-  }
   terminal_ = Terminal::of(stdout);
   StreamPrinter printer(terminal_);
-  const auto& settings = conversation_.settings;
-  auto answer = stream_answer(model_,
-                              {.prompt = std::move(*rendered),
-                               .sampling = settings.sampling(conversation_.attempts()),
-                               .max_tokens = settings.max_tokens},
-                              printer, signals_);
+  auto answer = stream_answer(model_, question_of(messages), printer, signals_);
   if (!answer) {
     note(answer.error().message);
     if (!continues) conversation_.take_back_question();
@@ -196,6 +180,14 @@ void ChatSession::tell_end(const ChatAnswer& answer) {
     default:
       if (!answer.has_text()) note("(the model answered nothing)");
   }
+}
+
+ChatQuestion ChatSession::question_of(std::vector<Message> messages) const {
+  const ChatSettings& settings = conversation_.settings;
+  return {.messages = std::move(messages),
+          .thinking = settings.thinking,
+          .sampling = settings.sampling(conversation_.attempts()),
+          .max_tokens = settings.max_tokens};
 }
 
 Result<tokens::Rendered> ChatSession::render(const std::vector<Message>& messages) const {

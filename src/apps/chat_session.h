@@ -11,13 +11,12 @@
 #include "apps/terminal.h"
 #include "apps/terminal_line_editor.h"
 #include "apps/terminal_signals.h"
-#include "engine/loaded_model.h"
 
 namespace fathom::apps {
 
 class ChatSession {
  public:
-  ChatSession(engine::LoadedModel& model, Conversation conversation)
+  ChatSession(ChatModel& model, Conversation conversation)
       : model_(model),
         conversation_(std::move(conversation)),
         terminal_(Terminal::of(stdout)),
@@ -44,6 +43,7 @@ class ChatSession {
   void tell_end(const ChatAnswer& answer);
   bool make_room();
   bool offer_to_leave_out(int tokens, int turns, bool midway);
+  ChatQuestion question_of(std::vector<tokens::Message> messages) const;
   base::Result<tokens::Rendered> render(const std::vector<tokens::Message>& messages) const;
   base::Result<int> prompt_tokens(const std::vector<tokens::Message>& messages) const;
   int turns_to_leave_out(bool continues) const;
@@ -65,7 +65,7 @@ class ChatSession {
   void command_quit(std::string_view words);
   void save(std::string_view words, bool replace);
 
-  engine::LoadedModel& model_;
+  ChatModel& model_;
   Conversation conversation_;
   Terminal terminal_;
   std::FILE* notes_;  // where the program's own words go

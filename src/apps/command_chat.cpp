@@ -14,7 +14,7 @@ using base::Result;
 
 namespace {
 
-Conversation begin(const ChatFlags& flags, const engine::LoadedModel& model, std::string system) {
+Conversation begin(const ChatFlags& flags, const ChatModel& model, std::string system) {
   ChatSettings settings(model.default_sampling());
   settings.mutable_sampling() = apply(flags.sampling, settings.mutable_sampling());
   settings.seed = flags.seed;
@@ -23,6 +23,20 @@ Conversation begin(const ChatFlags& flags, const engine::LoadedModel& model, std
   Conversation conversation(std::move(settings));
   conversation.set_system(std::move(system));
   return conversation;
+}
+
+// One that a server has loaded already need not be loaded again; but it answers with the server's own threads, cache
+// and context.
+Result<std::unique_ptr<ChatModel>> open_chat_model(const ChatFlags& flags, const std::string& path) {
+  const bool as_it_is = flags.threads == 0 && flags.context == 0 && flags.cache_type.empty() &&
+                        flags.prefill_cell == 0 && flags.draft.empty();
+  if (as_it_is && !flags.no_server) {
+    auto served = served_chat_model(path);
+    if (!served || *served) return served;
+  }
+  auto model = open_model(flags);
+  if (!model) return std::unexpected(model.error());
+  return local_chat_model(std::move(*model));
 }
 
 Result<std::string> piped_question() {
@@ -46,12 +60,13 @@ Status chat(const ChatFlags& flags) {
   auto system = system_prompt(flags.system);
   if (!system) return std::unexpected(system.error());
   // A wrong name is said before a question is read, and a question that is missing before a model is loaded.
-  if (auto path = resolve_model(flags.model); !path) return std::unexpected(path.error());
+  const auto path = resolve_model(flags.model);
+  if (!path) return std::unexpected(path.error());
   const bool at_terminal = isatty(STDIN_FILENO) == 1;
   Result<std::string> question;
   if (!at_terminal) question = piped_question();
   if (!question) return std::unexpected(question.error());
-  auto model = open_model(flags);
+  auto model = open_chat_model(flags, *path);
   if (!model) return std::unexpected(model.error());
   // What cannot chat says so before a person types.
   const std::vector<tokens::Message> greeting{{.role = "user", .content = "Hello"}};

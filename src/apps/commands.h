@@ -62,6 +62,7 @@ struct ChatFlags : ModelFlags {  // without a model: the default one
   std::string system;  // a text, or @FILE
   int max_tokens = -1;
   std::optional<bool> thinking;
+  bool no_server = false;  // load the model here even where a running server has it
 };
 Status chat(const ChatFlags& flags);
 base::Result<std::string> system_prompt(const std::string& text_or_file);
@@ -123,7 +124,18 @@ struct ListFlags {
 };
 Status list(const ListFlags& flags);
 
+struct ServedModel {
+  std::string name;   // by which requests ask for it; "": by the model's own
+  std::string model;  // as MODEL
+};
+
 struct ServeFlags : ModelFlags {
+  std::vector<std::string> models;      // of the command line; they stay loaded unless memory is needed
+  std::vector<ServedModel> configured;  // of the configuration
+  server::PriceList prices;             // of the configuration; empty: nothing costs anything
+  std::uint64_t memory = 0;             // bytes for all models together; 0: what this process may take
+  std::string keep_alive = "15m";       // how long one of the others stays loaded without being used
+  double drain = 10;                    // seconds that running answers have to end when the server is to stop
   std::string host = "127.0.0.1";
   int port = 8000;
   std::string config;  // fathom.toml; "": none
@@ -139,6 +151,13 @@ struct ServeFlags : ModelFlags {
   int queue_limit = 600, write_limit = 30;  // seconds
 };
 Status serve(const ServeFlags& flags);
+
+struct LoadedFlags {
+  std::string model;  // for unload; "": all
+  bool json = false;
+};
+Status list_loaded(const LoadedFlags& flags);
+Status unload(const LoadedFlags& flags);
 
 struct KeyFlags {
   std::string name, scope = "api";
@@ -163,9 +182,18 @@ struct UsageFlags {
 };
 Status usage(const UsageFlags& flags);
 
-// The price list of a configuration file; "": nothing costs anything. Errors: what is wrong with the file, and its
-// line.
-base::Result<server::PriceList> read_price_list(const std::string& path);
+// What a configuration file says besides flags. Errors: what is wrong with the file, and its line.
+struct ServeConfig {
+  std::vector<ServedModel> models;
+  server::PriceList prices;
+  struct Setting {  // of a flag, under its name with "_" for "-"
+    std::string key;
+    std::vector<std::string> values;
+    std::uint32_t line = 0;
+  };
+  std::vector<Setting> settings;
+};
+base::Result<ServeConfig> read_serve_config(const std::string& path);
 
 // Keys and usage of this machine's servers.
 base::Result<std::shared_ptr<server::ServerDatabase>> open_server_database();

@@ -1,6 +1,7 @@
 // The program: reads the command line, runs one command, prints what went wrong. Exit codes: 0, 1 (bad input), 2
 // (usage).
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <functional>
@@ -8,6 +9,8 @@
 
 #include "apps/commands.h"
 #include "apps/completions.h"
+#include "files/model_store.h"
+#include "server/duration.h"
 
 namespace fathom::apps {
 namespace {
@@ -23,8 +26,7 @@ constexpr int kMostTokens = 1 << 30;    // more than any context
 // What the chosen command does, once the whole line is read.
 using Action = std::function<Status()>;
 
-void add_model_flags(CLI::App& app, ModelFlags& flags) {
-  app.add_option("MODEL", flags.model, kModelHelp)->type_name("FILE")->required();
+void add_engine_flags(CLI::App& app, ModelFlags& flags) {
   app.add_option("--threads", flags.threads, "threads to compute with (default: all this process may use)")
       ->check(CLI::Range(1, 1024));
   app.add_option("--ctx", flags.context, "positions of context (default: the model's own, at most what memory holds)")
@@ -35,6 +37,11 @@ void add_model_flags(CLI::App& app, ModelFlags& flags) {
   app.add_option("--prefill-cell", flags.prefill_cell, "positions of one cell of the prefill grid")
       ->check(CLI::Range(1, 65536))
       ->group("");
+}
+
+void add_model_flags(CLI::App& app, ModelFlags& flags) {
+  app.add_option("MODEL", flags.model, kModelHelp)->type_name("FILE")->required();
+  add_engine_flags(app, flags);
 }
 
 // Of commands that answer: what may guess ahead.
@@ -81,6 +88,7 @@ struct Flags {
   BenchFlags bench;
   QuantizeFlags quantize;
   ServeFlags serve;
+  LoadedFlags loaded;
   KeyFlags keys;
   UsageFlags usage;
   BackupFlags backup;
@@ -105,6 +113,7 @@ void add_chat(CLI::App& app, ChatFlags& f, Action& action) {
   c.add_option("--system", f.system, "a system prompt, or @FILE");
   c.add_option("-n,--max-tokens", f.max_tokens, "tokens of an answer at most (default: until the context is full)")
       ->check(CLI::Range(1, kMostTokens));
+  c.add_flag("--no-server", f.no_server, "load the model here even where a running server has it loaded");
   c.callback([&] { action = [&] { return chat(f); }; });
 }
 
@@ -246,7 +255,8 @@ void add_store(CLI::App& app, Flags& f, Action& action) {
 
 void add_cache_flags(CLI::App& c, ServeFlags& f) {
   c.add_option("--cache-memory", f.cache_memory,
-               "memory for the cache of all conversations, such as 4GB (default: what the weights leave)")
+               "memory for the cache of all conversations, such as 4GB (default: what the weights leave; where several "
+               "models share, a context of full length)")
       ->transform(CLI::AsSizeValue(false))
       ->type_name("SIZE");
   c.add_option("--cache-dir", f.cache_folder,
@@ -262,12 +272,11 @@ void add_cache_flags(CLI::App& c, ServeFlags& f) {
 }
 
 void add_log_flags(CLI::App& c, ServeFlags& f) {
-  CLI::App& log = *c.add_option_group("Log, one line a request");
   const auto set_json = [&f](const std::string& format) { f.log.json = format == "json"; };
-  log.add_option_function<std::string>("--log-format", set_json, "text or json (default: text)")
+  c.add_option_function<std::string>("--log-format", set_json, "text or json (default: text)")
       ->check(CLI::IsMember({"text", "json"}));
-  log.add_option("--log-file", f.log.file, "append to this file (default: standard error)")->type_name("FILE");
-  log.add_flag("--log-prompts", f.log.prompts, "what is asked too: the bodies of requests, prompts and all");
+  c.add_option("--log-file", f.log.file, "append to this file (default: standard error)")->type_name("FILE");
+  c.add_flag("--log-prompts", f.log.prompts, "what is asked too: the bodies of requests, prompts and all");
 }
 
 void add_limits(CLI::App& c, ServeFlags& f) {
@@ -291,35 +300,128 @@ CLI::Validator origin_validator(const std::string& start) {
           ""};
 }
 
-void add_serve(CLI::App& app, ServeFlags& f, Action& action) {
-  CLI::App& c =
-      command(app, "serve", "serve the chat page and the API to this machine", "fathom serve model.gguf --port 8000");
-  add_model_flags(c, f);
+// What the configuration says, where no flag says otherwise.
+Status configure(CLI::App& c, ServeFlags& f) {
+  if (f.config.empty()) return {};
+  auto config = read_serve_config(f.config);
+  if (!config) return std::unexpected(config.error());
+  std::vector<std::string> known;
+  for (const CLI::Option* option : c.get_options()) {
+    for (std::string name : option->get_lnames()) {
+      std::ranges::replace(name, '-', '_');
+      if (name != "help" && name != "config") known.push_back(std::move(name));
+    }
+  }
+  for (const ServeConfig::Setting& setting : config->settings) {
+    if (std::ranges::find(known, setting.key) == known.end()) {
+      const auto near = files::nearest_name(setting.key, known);
+      return base::fail("{}: line {}: there is no setting {:?}{}", f.config, setting.line, setting.key,
+                        near ? fmt::format("; did you mean {:?}?", *near)
+                             : "; they are the flags of `fathom serve --help`, with \"_\" for \"-\"");
+    }
+    std::string name = setting.key;
+    std::ranges::replace(name, '_', '-');
+    CLI::Option* option = c.get_option("--" + name);
+    if (option->count() > 0) continue;
+    try {
+      for (const std::string& value : setting.values) option->add_result(value);
+      option->run_callback();
+    } catch (const CLI::Error& error) {
+      return base::fail("{}: line {}: {}", f.config, setting.line, error.what());
+    }
+  }
+  f.configured = std::move(config->models);
+  f.prices = std::move(config->prices);
+  return {};
+}
+
+CLI::Validator duration_validator() {
+  return {[](std::string& text) {
+            return server::parse_duration(text) ? std::string() : "expected a time such as 30s, 10m or 1h30m";
+          },
+          "TIME"};
+}
+
+void add_served_models(CLI::App& c, ServeFlags& f) {
+  c.add_option("MODEL", f.models,
+               std::string(kModelHelp) +
+                   "; the first answers requests that name none (default: the default model and "
+                   "all that were pulled)");
+  c.add_option("--memory", f.memory,
+               "memory for all models together, such as 12GB; where one more does not fit, the one unused for the "
+               "longest time leaves (default: what this process may take)")
+      ->transform(CLI::AsSizeValue(false))
+      ->type_name("SIZE");
+  c.add_option("--keep-alive", f.keep_alive,
+               "how long a model stays loaded without being used, unless it is named here; -1: for ever")
+      ->check(duration_validator())
+      ->capture_default_str();
+  add_engine_flags(c, f);
   add_draft_flag(c, f);
-  c.add_option("--host", f.host, "address to listen on")->capture_default_str();
-  c.add_option("--port", f.port, "port; 0 takes a free one")->check(CLI::Range(0, 65535))->capture_default_str();
-  c.add_option("--config", f.config, "configuration, TOML: [prices]")->type_name("FILE");
-  c.add_option("--api-key", f.api_key, "a key for whoever runs the server, besides those of `fathom keys`")
-      ->envname("FATHOM_API_KEY");
-  CLI::App& reach = *c.add_option_group("Beyond this machine");
-  CLI::Option* certificate =
-      reach.add_option("--tls-cert", f.tls_certificate, "certificate chain, PEM")->type_name("FILE");
-  reach.add_option("--tls-key", f.tls_key, "its private key, PEM")->type_name("FILE")->needs(certificate);
-  reach.add_option("--proxy", f.proxy, "address of a proxy that speaks TLS and passes requests on")
+}
+
+void add_reach_flags(CLI::App& c, ServeFlags& f) {
+  CLI::Option* certificate = c.add_option("--tls-cert", f.tls_certificate, "certificate chain, PEM")->type_name("FILE");
+  c.add_option("--tls-key", f.tls_key, "its private key, PEM")->type_name("FILE")->needs(certificate);
+  c.add_option("--proxy", f.proxy, "address of a proxy that speaks TLS and passes requests on")
       ->type_name("https://HOST")
       ->check(origin_validator("https://"));
-  reach.add_option("--allow-origin", f.allowed_origins, "another site whose pages may call the API")
+  c.add_option("--allow-origin", f.allowed_origins, "another site whose pages may call the API")
       ->type_name("ORIGIN")
       ->check(origin_validator("http"));
-  reach.add_flag("--open", f.open, "serve other machines without a key or encryption: for closed networks only");
+  c.add_flag("--open", f.open, "serve other machines without a key or encryption: for closed networks only");
+}
+
+void add_serve(CLI::App& app, ServeFlags& f, Action& action) {
+  CLI::App& c = command(app, "serve", "serve the chat page and the API to this machine",
+                        "fathom serve model.gguf --port 8000\n  fathom serve r1-distill-qwen-1.5b r1-distill-qwen-7b "
+                        "--memory 12GB\n  fathom serve --config fathom.toml");
+  c.add_option("--config", f.config,
+               "configuration, TOML: these flags by their names, [models] and [prices]; flags come first")
+      ->type_name("FILE");
+  c.add_option("--host", f.host, "address to listen on")->capture_default_str();
+  c.add_option("--port", f.port, "port; 0 takes a free one")->check(CLI::Range(0, 65535))->capture_default_str();
+  c.add_option("--api-key", f.api_key, "a key for whoever runs the server, besides those of `fathom keys`")
+      ->envname("FATHOM_API_KEY");
+  c.add_option("--drain", f.drain, "seconds that running answers have to end when the server is to stop")
+      ->check(CLI::Range(0.0, 86400.0))
+      ->capture_default_str();
   c.add_option("--chat-data", f.chat_data, "folder to keep conversations in, instead of the usual one")
       ->envname("FATHOM_CHAT_DATA");
   c.add_flag("--no-chat", f.no_chat,
              "the API alone: keep no conversations, and leave those that are kept to another server");
+  const auto group_new = [&c](const char* group) {
+    for (CLI::Option* option : c.get_options())
+      if (option->get_group() == "Options" && option->nonpositional() && !option->check_lname("help"))
+        option->group(group);
+  };
+  group_new("Server");
+  add_served_models(c, f);
+  group_new("Models");
   add_cache_flags(c, f);
+  group_new("Cache");
+  add_reach_flags(c, f);
+  group_new("Beyond this machine");
   add_limits(c, f);
+  group_new("Limits");
   add_log_flags(c, f);
-  c.callback([&] { action = [&] { return serve(f); }; });
+  group_new("Log, one line a request");
+  c.callback([&] {
+    action = [&]() -> Status {
+      if (auto configured = configure(c, f); !configured) return configured;
+      return serve(f);
+    };
+  });
+}
+
+void add_loaded(CLI::App& app, LoadedFlags& f, Action& action) {
+  CLI::App& p = command(app, "ps", "list the models that the running server has loaded", "fathom ps");
+  p.add_flag("--json", f.json, "print a JSON array");
+  p.callback([&] { action = [&] { return list_loaded(f); }; });
+  CLI::App& u = command(app, "unload", "have the running server give a model's memory back",
+                        "fathom unload r1-distill-qwen-1.5b");
+  u.add_option("MODEL", f.model, "its name, as `fathom ps` gives it (default: all)");
+  u.callback([&] { action = [&] { return unload(f); }; });
 }
 
 void add_key_limits(CLI::App& app, KeyFlags& f) {
@@ -394,6 +496,7 @@ int run(int argc, char** argv) {
   add_chat(app, flags.chat, action);
   add_generate(app, flags.generate, action);
   add_serve(app, flags.serve, action);
+  add_loaded(app, flags.loaded, action);
   add_keys(app, flags.keys, action);
   add_usage(app, flags.usage, action);
   add_backup(app, flags.backup, action);

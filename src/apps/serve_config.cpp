@@ -1,4 +1,4 @@
-// fathom.toml: what a server is told by a file. Flags come before it.
+// fathom.toml: what a server is told by a file. Which flags there are is not known here.
 #define TOML_EXCEPTIONS 0  // as wherever it is included: its inline functions must be the same everywhere
 #include <toml++/toml.h>
 
@@ -52,23 +52,82 @@ Result<server::PriceList> read_prices(const toml::table& table) {
   return list;
 }
 
+// A flag's value, as it would stand on the command line.
+Result<std::string> text_of(const toml::node& node, std::string_view key) {
+  if (const auto text = node.value_exact<std::string>()) return *text;
+  if (const auto number = node.value_exact<std::int64_t>()) return fmt::format("{}", *number);
+  if (const auto number = node.value_exact<double>()) return fmt::format("{}", *number);
+  if (const auto yes = node.value_exact<bool>()) return *yes ? "true" : "false";
+  return fail("line {}: {}: expected a text, a number, true or false", node.source().begin.line, key);
+}
+
+Result<ServeConfig::Setting> read_setting(std::string_view key, const toml::node& node) {
+  ServeConfig::Setting setting{.key = std::string(key), .values = {}, .line = node.source().begin.line};
+  const auto add = [&](const toml::node& value) -> Result<void> {
+    auto text = text_of(value, key);
+    if (!text) return std::unexpected(text.error());
+    setting.values.push_back(std::move(*text));
+    return {};
+  };
+  if (const toml::array* list = node.as_array()) {
+    for (const toml::node& value : *list)
+      if (auto added = add(value); !added) return std::unexpected(added.error());
+  } else if (auto added = add(node); !added) {
+    return std::unexpected(added.error());
+  }
+  return setting;
+}
+
+Result<std::vector<ServedModel>> read_models(const toml::table& table) {
+  std::vector<ServedModel> models;
+  for (const auto& [key, node] : table) {
+    const auto model = node.value_exact<std::string>();
+    if (!model || model->empty())
+      return fail("line {}: [models] gives each name a model, as in small = \"r1-distill-qwen-1.5b\"",
+                  node.source().begin.line);
+    constexpr std::string_view kLetters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    const std::string name(key.str());
+    if (name.empty() || name.size() > 100 || name.find_first_not_of(kLetters) != name.npos)
+      return fail("line {}: {:?} is no name for a model: expected at most 100 letters, digits, \".\", \"_\" or \"-\"",
+                  node.source().begin.line, name);
+    models.push_back({.name = name, .model = *model});
+  }
+  return models;
+}
+
+Result<ServeConfig> read_table(const toml::table& table) {
+  ServeConfig config;
+  for (const auto& [key, node] : table) {
+    if (key == "prices" && node.is_table()) {
+      auto prices = read_prices(*node.as_table());
+      if (!prices) return std::unexpected(prices.error());
+      config.prices = std::move(*prices);
+    } else if (key == "models" && node.is_table()) {
+      auto models = read_models(*node.as_table());
+      if (!models) return std::unexpected(models.error());
+      config.models = std::move(*models);
+    } else if (node.is_table()) {
+      return fail("line {}: there is no table [{}]: expected [models] or [prices]", node.source().begin.line,
+                  key.str());
+    } else {
+      auto setting = read_setting(key.str(), node);
+      if (!setting) return std::unexpected(setting.error());
+      config.settings.push_back(std::move(*setting));
+    }
+  }
+  return config;
+}
+
 }  // namespace
 
-Result<server::PriceList> read_price_list(const std::string& path) {
-  if (path.empty()) return server::PriceList{};
+Result<ServeConfig> read_serve_config(const std::string& path) {
   const auto text = read_text(path);
   if (!text) return std::unexpected(text.error());
   const toml::parse_result parsed = toml::parse(*text, path);
   if (!parsed) return fail("{}: line {}: {}", path, parsed.error().source().begin.line, parsed.error().description());
-  const toml::table& table = parsed.table();
-  for (const auto& [key, node] : table)
-    if (key != "prices" || !node.is_table())
-      return fail("{}: line {}: expected the table [prices], found {:?}", path, node.source().begin.line, key.str());
-  const toml::table* prices = table["prices"].as_table();
-  if (prices == nullptr) return server::PriceList{};
-  auto list = read_prices(*prices);
-  if (!list) return base::fail_with(path, list.error());
-  return list;
+  auto config = read_table(parsed.table());
+  if (!config) return base::fail_with(path, config.error());
+  return config;
 }
 
 }  // namespace fathom::apps

@@ -58,13 +58,6 @@ class LoadedFiles final : public LoadedModel {
   std::unique_ptr<BatchEngine> engine_;  // last: uses the runner
 };
 
-// What clients call the model: the file's name without its ending, or the directory's.
-std::string name_of(const std::string& path) {
-  std::filesystem::path p = std::filesystem::path(path).lexically_normal();
-  if (p.filename().empty()) p = p.parent_path();
-  return p.extension() == ".gguf" ? p.stem().string() : p.filename().string();
-}
-
 Result<tokens::Tokenizer> tokenizer_of(const Runner& runner, const std::string& path) {
   const files::Gguf* gguf = runner.checkpoint().gguf();
   return gguf != nullptr ? tokens::Tokenizer::from_gguf(*gguf) : tokens::Tokenizer::from_directory(path);
@@ -102,6 +95,12 @@ Result<std::shared_ptr<DraftModel>> make_draft_model(std::unique_ptr<Runner> run
 
 }  // namespace
 
+std::string model_name_of(const std::string& path) {
+  std::filesystem::path p = std::filesystem::path(path).lexically_normal();
+  if (p.filename().empty()) p = p.parent_path();
+  return p.extension() == ".gguf" ? p.stem().string() : p.filename().string();
+}
+
 Result<tokens::Tokenizer> load_tokenizer(const std::string& path) {
   std::error_code error;
   if (std::filesystem::is_directory(path, error)) return tokens::Tokenizer::from_directory(path);
@@ -137,8 +136,9 @@ Result<std::unique_ptr<LoadedModel>> load_model(const std::string& path, LoadOpt
   auto settings = recommended(checkpoint);
   if (!settings) return std::unexpected(settings.error());
   settings->sampling.seed = options.seed;
-  auto model = std::make_unique<LoadedFiles>(name_of(path), std::move(*runner), std::move(*tokenizer),
-                                             std::move(*chat_template), std::move(*settings));
+  auto model =
+      std::make_unique<LoadedFiles>(options.name.empty() ? model_name_of(path) : options.name, std::move(*runner),
+                                    std::move(*tokenizer), std::move(*chat_template), std::move(*settings));
   if (auto started = model->start(options.engine); !started) return std::unexpected(started.error());
   return model;
 }

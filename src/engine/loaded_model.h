@@ -38,6 +38,8 @@ struct LoadOptions {
   int context = 0;              // 0: the model's own, at most what memory holds
   std::string cache_type;       // "f32", "bf16", "q8"; "": f32 with the scalar kernels, bf16 otherwise
   std::size_t cache_bytes = 0;  // memory for the cache of all runs; 0: what the weights leave
+  std::size_t memory = 0;       // for weights, cache and the rest; 0: what this process may take
+  std::string name;             // what clients call it; "": by its file
   int prefill_cell = 0;         // positions in a cell of the prefill grid; 0: the built-in size (tests make it small)
   std::string draft_path;       // of a small model with the same tokenizer, which guesses for this one; "": none
   std::size_t reserved = 0;     // bytes of memory that are not this model's
@@ -68,6 +70,18 @@ class LoadedModel {
 
 // `path`: a GGUF file or a directory in Hugging Face's layout. Errors: whatever is wrong with the files, in one line.
 base::Result<std::unique_ptr<LoadedModel>> load_model(const std::string& path, LoadOptions options);
+
+// What clients call a model that was given no name: its file's without the ending, or its directory's.
+std::string model_name_of(const std::string& path);
+
+// What a model needs of memory, known from its files' heads.
+struct MemoryNeed {
+  std::uint64_t least = 0;  // with fewer bytes it is refused
+  std::uint64_t full = 0;   // for one context of full length, or what the options ask for
+  int context = 0;          // the length of that
+};
+// Errors: as load_model's for files and options.
+base::Result<MemoryNeed> memory_need(const std::string& path, const LoadOptions& options);
 
 // The tokenizer of a GGUF file or of a directory, without the weights.
 base::Result<tokens::Tokenizer> load_tokenizer(const std::string& path);

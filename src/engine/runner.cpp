@@ -5,6 +5,7 @@
 
 #include "base/machine.h"
 #include "base/resident.h"
+#include "engine/draft_model.h"
 #include "model/sizes.h"
 
 namespace fathom::engine {
@@ -123,7 +124,7 @@ Result<void> Runner::set_up(const LoadOptions& options) {
 }
 
 Result<void> Runner::size_cache(const LoadOptions& options) {
-  const std::size_t memory = base::usable_memory();
+  const std::size_t memory = options.memory > 0 ? options.memory : base::usable_memory();
   const std::size_t weights = model::sizes(*model_).bytes;
   const std::size_t per_token = resources_.cache.bytes_per_token();
   const std::size_t taken = weights + kReserve + options.reserved;
@@ -168,6 +169,30 @@ Result<void> Runner::size_cache(const LoadOptions& options) {
     options.note(fmt::format("memory holds a context of {} of the {} tokens that {} was made for", context_,
                              model_->config().context, name_));
   return {};
+}
+
+Result<MemoryNeed> memory_need(const std::string& path, const LoadOptions& options) {
+  const auto checkpoint = weights::Checkpoint::open(path);
+  if (!checkpoint) return std::unexpected(checkpoint.error());
+  const auto model = model::bind_model(*checkpoint);
+  if (!model) return std::unexpected(model.error());
+  const auto type = cache_type(options.cache_type, kernels::table());
+  if (!type) return std::unexpected(type.error());
+  const model::CacheLayout cache{.layers = (*model)->cache_layers(), .planes = (*model)->cache_planes(), .type = *type};
+  const std::uint64_t fixed = model::sizes(**model).bytes + kReserve, per_token = cache.bytes_per_token();
+  MemoryNeed need{.context = static_cast<int>(options.context > 0 ? options.context : (*model)->config().context)};
+  need.least = fixed + per_token * static_cast<std::uint64_t>(options.context > 0 ? options.context : kLeastContext);
+  need.full = fixed + per_token * static_cast<std::uint64_t>(std::max(need.context, kLeastContext));
+  if (options.cache_bytes > 0) need.least = need.full = fixed + options.cache_bytes;
+  if (options.draft_path.empty()) return need;
+  const auto draft = weights::Checkpoint::open(options.draft_path);
+  if (!draft) return std::unexpected(draft.error());
+  const auto guesses = model::bind_model(*draft);
+  if (!guesses) return std::unexpected(guesses.error());
+  const std::uint64_t more = model::sizes(**guesses).bytes + DraftModel::kCacheBytes;
+  need.least += more;
+  need.full += more;
+  return need;
 }
 
 model::Step Runner::step(std::span<const model::Row> rows, std::span<const model::SequencePages> sequences) {

@@ -13,6 +13,7 @@
 namespace fathom::files {
 namespace {
 
+constexpr std::size_t kLongestRefusal = 16384;
 constexpr int kMostRedirects = 10;
 constexpr long kConnectSeconds = 30;
 constexpr std::size_t kLongestHeaderLine = 8192;
@@ -132,7 +133,11 @@ std::size_t on_header(char* data, std::size_t size, std::size_t count, void* to)
 std::size_t on_body(char* data, std::size_t size, std::size_t count, void* to) {
   auto& [exchange, easy] = *static_cast<Transfer*>(to);
   if (!exchange->start(easy)) return 0;
-  if (!exchange->wants_body) return size * count;
+  if (!exchange->wants_body) {
+    std::string& refusal = exchange->response.refusal;
+    refusal.append(data, std::min(size * count, kLongestRefusal - refusal.size()));
+    return size * count;
+  }
   if (!exchange->sinks.body(std::as_bytes(std::span(data, size * count)))) {
     exchange->refused = true;
     return 0;
@@ -173,6 +178,7 @@ List header_lines(const HttpRequest& request, const std::string& bearer) {
   List lines;
   if (!bearer.empty()) add_line(lines, "Authorization: Bearer " + bearer);
   if (request.from > 0 && !request.if_range.empty()) add_line(lines, "If-Range: " + request.if_range);
+  if (!request.post.empty()) add_line(lines, "Content-Type: application/json");
   return lines;
 }
 
@@ -205,6 +211,15 @@ std::expected<Answer, HttpError> exchange_once(const HttpRequest& request, const
   curl_easy_setopt(c, CURLOPT_XFERINFODATA, &transfer);
   const std::string range = fmt::format("{}-", request.from);
   if (request.from > 0) curl_easy_setopt(c, CURLOPT_RANGE, range.c_str());
+  if (!request.post.empty()) {
+    curl_easy_setopt(c, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.post.size()));
+    curl_easy_setopt(c, CURLOPT_POSTFIELDS, request.post.c_str());
+  }
+  if (request.to_this_machine) {
+    curl_easy_setopt(c, CURLOPT_NOPROXY, "*");
+    curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 0L);
+    curl_easy_setopt(c, CURLOPT_SSL_VERIFYHOST, 0L);
+  }
 
   const CURLcode code = curl_easy_perform(c);
   if (exchange.refused) return Answer{exchange.response, {}};
@@ -247,7 +262,7 @@ std::expected<HttpResponse, HttpError> http_get(const HttpRequest& request, cons
     // Only the first host is the hub; a digest that another one claims is not the hub's record.
     if (same_origin(url, request.url) && !answer->response.linked_etag.empty())
       linked_etag = answer->response.linked_etag;
-    if (!is_redirect(answer->response.status)) {
+    if (!is_redirect(answer->response.status) || !request.post.empty()) {
       answer->response.linked_etag = linked_etag;
       return answer->response;
     }

@@ -1,5 +1,6 @@
-// One HTTP GET at a time by libcurl, with what a download needs: ranges, redirects that do not carry a token to another
-// host, a stop. What the bytes mean is not known here. The user's choice of proxy (HTTPS_PROXY) is curl's to honour.
+// One HTTP exchange at a time by libcurl, with what a download needs: ranges, redirects that do not carry a token to
+// another host, a stop. What the bytes mean is not known here. The user's choice of proxy (HTTPS_PROXY) is curl's to
+// honour.
 #pragma once
 
 #include <cstdint>
@@ -22,6 +23,9 @@ struct HttpRequest {
   std::string if_range;    // the ETag that the bytes before `from` had
   std::stop_token stop;
   int stall_seconds = 30;  // no byte for so long is a broken connection
+  std::string post;        // JSON to send; "": a GET
+  // To a server of this machine's own: no proxy between, and its certificate, which names another host, is not checked.
+  bool to_this_machine = false;
 };
 
 struct HttpResponse {
@@ -31,6 +35,7 @@ struct HttpResponse {
   std::string error_message;                              // X-Error-Message: the hub's own words
   std::optional<std::uint64_t> range_begin, range_total;  // Content-Range of a 206
   int retry_after_seconds = 0;
+  std::string refusal;  // the beginning of the body that came with another status than 2xx
 };
 
 // Failures worth another try (a broken connection, a server too busy) are told apart from those that are not.
@@ -41,8 +46,8 @@ struct HttpError {
 };
 
 // `started` sees the final response's head before the first byte of its body and says whether the body is wanted;
-// `body` takes it in pieces and may refuse more. Statuses other than 2xx are responses, not errors; their bodies are
-// dropped.
+// `body` takes it in pieces and may refuse more. Statuses other than 2xx are responses, not errors; their bodies go
+// into `refusal`.
 struct HttpSinks {
   std::function<bool(const HttpResponse&)> started;
   std::function<bool(std::span<const std::byte>)> body;

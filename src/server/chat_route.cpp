@@ -20,7 +20,7 @@ RunGroup::Plan answer_plan(const ChatRequest& request) {
 }
 
 ApiResult<ChatPrompt> read_chat(const RouteContext& context, const files::Json& body) {
-  const auto model = context.shelf.choose(body);
+  const auto model = choose_model(context, body);
   if (!model) return std::unexpected(model.error());
   auto request = read_chat_request(body, **model);
   if (!request) return std::unexpected(request.error());
@@ -38,13 +38,13 @@ ApiResult<ChatRun> start_chat(const RouteContext& context, const files::Json& bo
   RunGroup::Plan plan = answer_plan(prompt->request);
   plan.answer.tools = prompt->request.form.tool_syntax;
   if (prompt->request.form.bounds.bounded()) {
-    plan.answer.constraint = [model = prompt->model, bounds = prompt->request.form.bounds,
+    plan.answer.constraint = [model = prompt->model.get(), bounds = prompt->request.form.bounds,
                               opens = prompt->rendered.opens_thinking] {
       return make_constraint(*model, bounds, opens);
     };
   }
   plan.answer.prompt = std::move(prompt->rendered);
-  auto runs = RunGroup::start(context, *prompt->model, std::move(plan));
+  auto runs = RunGroup::start(context, prompt->model, std::move(plan));
   if (!runs) return std::unexpected(runs.error());
   return ChatRun{.model = prompt->model, .request = std::move(prompt->request), .runs = std::move(*runs)};
 }

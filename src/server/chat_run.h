@@ -12,7 +12,7 @@ namespace fathom::server {
 RunGroup::Plan answer_plan(const ChatRequest& request);
 
 struct ChatPrompt {
-  engine::LoadedModel* model = nullptr;
+  ModelUse model;
   ChatRequest request;
   tokens::Rendered rendered;
 };
@@ -21,7 +21,7 @@ struct ChatPrompt {
 ApiResult<ChatPrompt> read_chat(const RouteContext& context, const files::Json& body);
 
 struct ChatRun {
-  engine::LoadedModel* model = nullptr;
+  ModelUse model;
   ChatRequest request;
   RunGroup runs;
 };

@@ -307,7 +307,7 @@ class CompletionResponse final : public ResponseWriter, CompletionState {
   std::vector<Choice> choices_;
 };
 
-ApiResult<RunGroup> start_runs(const RouteContext& context, engine::LoadedModel& model, CompletionRequest& request) {
+ApiResult<RunGroup> start_runs(const RouteContext& context, const ModelUse& model, CompletionRequest& request) {
   std::optional<RunGroup> group;
   for (TextPrompt& prompt : request.prompts) {
     RunGroup::Plan plan = answer_plan(request.options);
@@ -329,28 +329,28 @@ ApiResult<RunGroup> start_runs(const RouteContext& context, engine::LoadedModel&
 }  // namespace
 
 ApiResult<ChatRun> start_completion(const RouteContext& context, Json body) {
-  const auto model = context.shelf.choose(body);
+  const auto model = choose_model(context, body);
   if (!model) return std::unexpected(model.error());
   auto request = read_completion(std::move(body), **model);
   if (!request) return std::unexpected(request.error());
-  auto runs = start_runs(context, **model, *request);
+  auto runs = start_runs(context, *model, *request);
   if (!runs) return std::unexpected(runs.error());
   return ChatRun{.model = *model, .request = std::move(request->options), .runs = std::move(*runs)};
 }
 
-bool can_fill_in(const engine::LoadedModel& model) {
-  return fill_in_format(model.tokenizer()).has_value();
+bool can_fill_in(const tokens::Tokenizer& tokenizer) {
+  return fill_in_format(tokenizer).has_value();
 }
 
 Reply completions(const RouteContext& context, const Request& http) {
   auto body = read_body(http);
   if (!body) return error_response(body.error());
-  const auto chosen = context.shelf.choose(*body);
+  const auto chosen = choose_model(context, *body);
   if (!chosen) return error_response(chosen.error());
-  engine::LoadedModel& model = **chosen;
+  const engine::LoadedModel& model = **chosen;
   auto request = read_completion(std::move(*body), model);
   if (!request) return error_response(request.error());
-  auto runs = start_runs(context, model, *request);
+  auto runs = start_runs(context, *chosen, *request);
   if (!runs) return error_response(runs.error());
 
   CompletionHead head{.id = new_id("cmpl-"),

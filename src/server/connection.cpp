@@ -39,6 +39,7 @@ constexpr std::size_t kReadBytes = 8192;
 constexpr std::size_t kMaxPipelinedBytes = 65536;  // read ahead of the reply in hand; beyond it the socket fills up
 constexpr std::size_t kWriteBytes = 65536;         // one write deadline for each so many bytes
 constexpr milliseconds kLingerLimit{2000};
+constexpr milliseconds kLastIdleLimit{1000};  // for who comes while the server stops
 constexpr std::size_t kLingerBytes = std::size_t{64} << 20;
 // From here on tokens are gathered for a moment: a write a token costs more than what the token is worth.
 constexpr int kManyStreams = 8;
@@ -116,10 +117,13 @@ class LiveConnection final : public Connection, public std::enable_shared_from_t
   asio::awaitable<bool> read_request(Incoming& incoming);
   asio::awaitable<bool> first_bytes();
   asio::awaitable<bool> read_body(Parser& parser, Incoming& incoming);
-  asio::awaitable<Reply> ask(const Request& request);
+  asio::awaitable<Reply> work(const std::function<Reply()>& make);
+  asio::awaitable<Reply> sit_out(const Incoming& to, std::unique_ptr<Delay> delay);
   asio::awaitable<bool> reply(Incoming& incoming);
   void note_end(const Incoming& incoming);
   asio::awaitable<bool> send(const Incoming& to, Response response);
+  asio::awaitable<bool> send_rest(const Incoming& to, std::string text);
+  std::string begun_text(const Incoming& to, std::string type, bool events, Framing framing) const;
   asio::awaitable<bool> send_events(const Incoming& to, std::unique_ptr<EventStream> events);
   asio::awaitable<bool> send_late(const Incoming& to, std::unique_ptr<LateResponse> late);
   asio::awaitable<void> gather(steady_clock::time_point last_write);
@@ -142,6 +146,8 @@ class LiveConnection final : public Connection, public std::enable_shared_from_t
   bool gone_ = false;  // the client, or drop()
   bool idle_ = false;  // between requests
   bool finishing_ = false;
+  enum class Begun { kNothing, kBlanks, kEvents };
+  Begun begun_ = Begun::kNothing;  // what was sent of the reply in hand while it could not be made
 };
 
 void LiveConnection::finish() {
@@ -183,7 +189,7 @@ asio::awaitable<void> LiveConnection::run() {
 asio::awaitable<bool> LiveConnection::first_bytes() {
   if (buffer_.size() > 0) co_return true;  // pipelined
   error_code error;
-  stream_.expires_after(context_.options.idle_limit);
+  stream_.expires_after(context_.stopping ? kLastIdleLimit : context_.options.idle_limit);
   idle_ = true;
   const std::size_t count =
       co_await stream_.async_read_some(buffer_.prepare(kReadBytes), asio::redirect_error(asio::use_awaitable, error));
@@ -224,6 +230,10 @@ asio::awaitable<bool> LiveConnection::read_request(Incoming& incoming) {
 
   if (incoming.http11 && incoming.request.count("host") == 0) {
     incoming.refusal = error_response({.status = 400, .message = "the request names no Host", .code = "invalid_http"});
+  } else if (context_.stopping) {
+    incoming.refusal = context_.router.error(
+        incoming.request, {.status = 503, .message = "the server is about to stop", .code = "stopping"});
+    incoming.keep_alive = false;
   } else {
     incoming.refusal = context_.router.refuse(incoming.request);
   }
@@ -263,25 +273,58 @@ asio::awaitable<bool> LiveConnection::read_body(Parser& parser, Incoming& incomi
 
 // ---- replying
 
-asio::awaitable<Reply> LiveConnection::ask(const Request& request) {
+asio::awaitable<Reply> LiveConnection::work(const std::function<Reply()>& make) {
   // Not a lambda with captures: a coroutine's captures live only as long as the lambda object.
   struct Work {
-    static asio::awaitable<Reply> answer(const Router* router, const Request* asked) {
-      co_return router->answer(*asked);
-    }
+    static asio::awaitable<Reply> run(const std::function<Reply()>* made) { co_return (*made)(); }
   };
-  Reply answered =
-      co_await asio::co_spawn(context_.work, Work::answer(&context_.router, &request), asio::use_awaitable);
-  co_return answered;
+  Reply reply = co_await asio::co_spawn(context_.work, Work::run(&make), asio::use_awaitable);
+  co_return reply;
+}
+
+// What comes after the delay; an empty response where the client went first. What had to be sent meanwhile is
+// in begun_.
+asio::awaitable<Reply> LiveConnection::sit_out(const Incoming& to, std::unique_ptr<Delay> delay) {
+  const Framing framing = to.http11 ? Framing::kChunked : Framing::kUntilClose;
+  watch();
+  delay->set_wake(waker());
+  while (!delay->is_over() && !gone_) {
+    const bool something = co_await wait(context_.options.keep_alive);
+    const std::string sign = delay->sign_of_life();
+    if (something || sign.empty()) continue;
+    std::string out;
+    if (begun_ == Begun::kNothing) {
+      begun_ = delay->is_stream() ? Begun::kEvents : Begun::kBlanks;
+      out = begun_text(to, std::string(delay->content_type()), begun_ == Begun::kEvents, framing);
+    }
+    out += framed(sign, framing);
+    const bool written = co_await write(out);
+    if (!written) gone_ = true;
+  }
+  co_await stop_watching();
+  if (gone_) co_return Response{};
+  const std::function<Reply()> make = [&] { return delay->reply(); };
+  Reply reply = co_await work(make);
+  // The events have begun, so that a refusal can only be one of them.
+  if (const auto* response = std::get_if<Response>(&reply); response != nullptr && begun_ == Begun::kEvents)
+    co_return Response{.body = delay->last_event(*response), .error_code = response->error_code};
+  co_return reply;
 }
 
 asio::awaitable<bool> LiveConnection::reply(Incoming& incoming) {
+  begun_ = Begun::kNothing;
   if (incoming.refusal) {
     const bool refused = co_await send(incoming, std::move(*incoming.refusal));
     co_return refused;
   }
   if (context_.options.log && context_.options.log->wants_prompts()) incoming.record().body = incoming.request.body;
-  Reply answer = co_await ask(incoming.request);
+  const std::function<Reply()> make = [&] { return context_.router.answer(incoming.request); };
+  Reply answer = co_await work(make);
+  if (auto* delay = std::get_if<std::unique_ptr<Delay>>(&answer)) {
+    std::unique_ptr<Delay> waited = std::move(*delay);
+    answer = co_await sit_out(incoming, std::move(waited));
+    if (gone_) co_return false;
+  }
   incoming.request.body = {};  // read; a long prompt need not stay for the length of its answer
   bool sent = false;
   if (auto* response = std::get_if<Response>(&answer)) {
@@ -306,9 +349,32 @@ void LiveConnection::note_end(const Incoming& incoming) {
   if (context_.options.log) context_.options.log->write(incoming.request);
 }
 
+// The head of a reply whose length is not known.
+std::string LiveConnection::begun_text(const Incoming& to, std::string type, bool events, Framing framing) const {
+  Response head{.content_type = std::move(type)};
+  if (events) head.headers = {{"Cache-Control", "no-cache, no-transform"}, {"X-Accel-Buffering", "no"}};
+  for (Header& header : context_.router.extra_headers(to.request)) head.headers.push_back(std::move(header));
+  to.record().status = head.status;
+  return head_text(head, to, framing);
+}
+
+// The end of a reply that has begun.
+asio::awaitable<bool> LiveConnection::send_rest(const Incoming& to, std::string text) {
+  const Framing framing = to.http11 ? Framing::kChunked : Framing::kUntilClose;
+  std::string out = framed(text, framing);
+  if (framing == Framing::kChunked) out += "0\r\n\r\n";
+  const bool sent = co_await write(out);
+  to.record().complete = sent;
+  co_return sent&& framing == Framing::kChunked;
+}
+
 asio::awaitable<bool> LiveConnection::send(const Incoming& to, Response response) {
-  to.record().status = response.status;
   if (!response.error_code.empty()) to.record().error = response.error_code;
+  if (begun_ != Begun::kNothing) {
+    const bool ended = co_await send_rest(to, std::move(response.body));
+    co_return ended;
+  }
+  to.record().status = response.status;
   for (Header& header : context_.router.extra_headers(to.request)) response.headers.push_back(std::move(header));
   const std::string head = head_text(response, to, Framing::kLength);
   const bool with_body = to.request.method != "HEAD" && response.status != 204 && response.status != 304;
@@ -326,12 +392,15 @@ asio::awaitable<bool> LiveConnection::send(const Incoming& to, Response response
 
 asio::awaitable<bool> LiveConnection::send_events(const Incoming& to, std::unique_ptr<EventStream> events) {
   const Framing framing = to.http11 ? Framing::kChunked : Framing::kUntilClose;
-  Response head{.content_type = std::string(events->content_type()),
-                .headers = {{"Cache-Control", "no-cache, no-transform"}, {"X-Accel-Buffering", "no"}}};
-  for (Header& header : events->headers()) head.headers.push_back(std::move(header));
-  for (Header& header : context_.router.extra_headers(to.request)) head.headers.push_back(std::move(header));
-  to.record().status = head.status;
-  std::string out = head_text(head, to, framing);
+  std::string out;
+  if (begun_ == Begun::kNothing) {
+    Response head{.content_type = std::string(events->content_type()),
+                  .headers = {{"Cache-Control", "no-cache, no-transform"}, {"X-Accel-Buffering", "no"}}};
+    for (Header& header : events->headers()) head.headers.push_back(std::move(header));
+    for (Header& header : context_.router.extra_headers(to.request)) head.headers.push_back(std::move(header));
+    to.record().status = head.status;
+    out = head_text(head, to, framing);
+  }
   watch();
   events->set_wake(waker());
   bool done = false;
@@ -363,19 +432,17 @@ asio::awaitable<bool> LiveConnection::send_events(const Incoming& to, std::uniqu
 
 asio::awaitable<bool> LiveConnection::send_late(const Incoming& to, std::unique_ptr<LateResponse> late) {
   const Framing framing = to.http11 ? Framing::kChunked : Framing::kUntilClose;
-  bool begun = false;  // with blank lines, when the response lets wait for itself
   watch();
   late->set_wake(waker());
   std::optional<Response> response = late->read();
   while (!response && !gone_) {
     const bool something = co_await wait(context_.options.keep_alive);
     if (!something) {
-      Response head{.content_type = "application/json"};
-      for (Header& header : context_.router.extra_headers(to.request)) head.headers.push_back(std::move(header));
-      std::string out = begun ? std::string{} : head_text(head, to, framing);
+      // With blank lines, when the response lets wait for itself.
+      std::string out;
+      if (begun_ == Begun::kNothing) out = begun_text(to, "application/json", false, framing);
+      begun_ = Begun::kBlanks;
       out += framed("\n", framing);
-      begun = true;
-      to.record().status = head.status;
       const bool written = co_await write(out);
       if (!written) gone_ = true;
     }
@@ -384,17 +451,7 @@ asio::awaitable<bool> LiveConnection::send_late(const Incoming& to, std::unique_
   late.reset();
   co_await stop_watching();
   if (gone_) co_return false;
-  bool sent = false;
-  if (begun) {
-    std::string out = framed(response->body, framing);
-    if (framing == Framing::kChunked) out += "0\r\n\r\n";
-    sent = co_await write(out);
-    to.record().complete = sent;
-    if (!response->error_code.empty()) to.record().error = response->error_code;
-    sent = sent && framing == Framing::kChunked;
-  } else {
-    sent = co_await send(to, std::move(*response));
-  }
+  const bool sent = co_await send(to, std::move(*response));
   co_return sent;
 }
 

@@ -20,7 +20,8 @@ struct ConnectionContext {
   boost::asio::thread_pool& work;  // where requests are read and prompts rendered, so that no socket waits for it
   boost::asio::ssl::context* tls = nullptr;  // for connections under TLS
   Metrics& metrics;
-  std::atomic<int> streams = 0;  // answers being sent
+  std::atomic<int> streams = 0;        // answers being sent
+  std::atomic<bool> stopping = false;  // requests are refused from now on
 };
 
 class Connection {

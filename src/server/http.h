@@ -70,7 +70,22 @@ class LateResponse : public PendingReply {
   virtual std::optional<Response> read() = 0;  // never blocks
 };
 
-using Reply = std::variant<Response, std::unique_ptr<EventStream>, std::unique_ptr<LateResponse>>;
+class Delay;
+using Reply =
+    std::variant<Response, std::unique_ptr<EventStream>, std::unique_ptr<LateResponse>, std::unique_ptr<Delay>>;
+
+// The reply cannot begin yet: what it is made with (a model) is not there.
+class Delay : public PendingReply {
+ public:
+  virtual bool is_over() const = 0;
+  virtual Reply reply() = 0;  // once it is over; may take its time
+  // What is sent meanwhile, when nothing else was for a while, and what the reply must then look like: events, whose
+  // last one tells of a response that is none; else a response of JSON, before which blanks may stand.
+  virtual bool is_stream() const = 0;
+  virtual std::string_view content_type() const = 0;
+  virtual std::string sign_of_life() const = 0;  // "": nothing is sent
+  virtual std::string last_event(const Response& response) const = 0;
+};
 
 Response json_response(int status, const files::Json& body);
 std::string json_text(const files::Json& value);  // bytes that are not UTF-8 become U+FFFD

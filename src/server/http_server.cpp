@@ -1,4 +1,4 @@
-// Listening, the threads, and the way down: new connections are refused first, answers in hand may end, then all close.
+// Listening, the threads, and the way down: new requests are refused first, answers in hand may end, then all close.
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
@@ -32,10 +32,6 @@ using boost::system::error_code;
 
 constexpr std::chrono::milliseconds kCloseLimit{5'000};  // for connections that were told to close at once
 
-ModelShelf shelf_of(std::vector<std::shared_ptr<engine::LoadedModel>> models) {
-  return {.models = std::move(models), .created = base::unix_seconds()};
-}
-
 AccessRules access_rules(const ServerOptions& options) {
   AccessRules rules{
       .bound_host = options.host, .allowed_hosts = options.allowed_hosts, .allowed_origins = options.allowed_origins};
@@ -58,12 +54,12 @@ std::string bracketed(const std::string& host) {
 }  // namespace
 
 struct Server::Impl {
-  Impl(ServerOptions given, const ModelShelf& shelf, std::shared_ptr<Metering> metering,
+  Impl(ServerOptions given, std::shared_ptr<ModelPool> models, std::shared_ptr<Metering> metering,
        std::unique_ptr<app::App> chat_app)
       : options(std::move(given)),
         chat(std::move(chat_app)),
         metrics(std::make_shared<Metrics>(options.disk)),
-        router({.shelf = shelf,
+        router({.models = std::move(models),
                 .version = options.version,
                 .metering = std::move(metering),
                 .caller = {},
@@ -81,7 +77,7 @@ struct Server::Impl {
   asio::awaitable<void> accept();
   void welcome(tcp::socket socket);
   void for_each_connection(void (Connection::*action)());
-  bool wait_until_empty(std::chrono::milliseconds limit);
+  bool wait_until_empty(std::chrono::steady_clock::time_point deadline);
   void stop();
 
   // The order matters: a connection that is left over dies with `io`, and needs the models to cancel its runs.
@@ -183,7 +179,7 @@ void Server::Impl::welcome(tcp::socket socket) {
   error_code ignored;
   socket.set_option(tcp::no_delay(true), ignored);
   const std::lock_guard lock(mutex);
-  if (stopping || connections.size() >= static_cast<std::size_t>(options.max_connections)) {
+  if (connections.size() >= static_cast<std::size_t>(options.max_connections)) {
     constexpr std::string_view kFull =
         "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\n"
         "Connection: close\r\n\r\n";
@@ -208,9 +204,9 @@ void Server::Impl::for_each_connection(void (Connection::*action)()) {
   }
 }
 
-bool Server::Impl::wait_until_empty(std::chrono::milliseconds limit) {
+bool Server::Impl::wait_until_empty(std::chrono::steady_clock::time_point deadline) {
   std::unique_lock lock(mutex);
-  return changed.wait_for(lock, limit, [this] { return connections.empty(); });
+  return changed.wait_until(lock, deadline, [this] { return connections.empty(); });
 }
 
 void Server::Impl::stop() {
@@ -218,16 +214,23 @@ void Server::Impl::stop() {
     std::unique_lock lock(mutex);
     if (std::exchange(stopping, true)) return changed.wait(lock, [this] { return stopped; });
   }
+  // Who comes from now on is told so; what runs may end.
+  const auto deadline = std::chrono::steady_clock::now() + options.drain_limit;
+  context.stopping = true;
+  for_each_connection(&Connection::finish);
+  if (chat) {
+    chat->let_end(deadline);
+    chat->stop();  // its streams would go on for ever
+  }
+  if (!wait_until_empty(deadline)) {
+    for_each_connection(&Connection::drop);
+    if (!wait_until_empty(std::chrono::steady_clock::now() + kCloseLimit))
+      spdlog::error("some connections did not close");
+  }
   asio::post(acceptor.get_executor(), [this] {
     error_code ignored;
     acceptor.close(ignored);
   });
-  if (chat) chat->stop();  // its streams would go on for ever
-  for_each_connection(&Connection::finish);
-  if (!wait_until_empty(options.drain_limit)) {
-    for_each_connection(&Connection::drop);
-    if (!wait_until_empty(kCloseLimit)) spdlog::error("some connections did not close");
-  }
   work.join();
   io.stop();
   threads.clear();
@@ -238,8 +241,12 @@ void Server::Impl::stop() {
 
 base::Result<std::unique_ptr<Server>> Server::start(ServerOptions options,
                                                     std::vector<std::shared_ptr<engine::LoadedModel>> models) {
-  if (models.empty()) return base::fail("the server needs at least one model");
-  auto metering = std::make_shared<Metering>(options.api_key, options.database, options.prices);
+  return start(std::move(options), ModelPool::of(std::move(models), base::unix_seconds()));
+}
+
+base::Result<std::unique_ptr<Server>> Server::start(ServerOptions options, std::shared_ptr<ModelPool> models) {
+  if (models->list().empty()) return base::fail("the server needs at least one model");
+  auto metering = std::make_shared<Metering>(options.api_key, options.database, options.prices, options.local_key);
   if (auto allowed = check_exposure({.host = options.host,
                                      .asks_for_key = metering->asks_for_key(),
                                      .encrypts = !options.tls_certificate.empty(),
@@ -247,18 +254,18 @@ base::Result<std::unique_ptr<Server>> Server::start(ServerOptions options,
                                      .open = options.open});
       !allowed)
     return std::unexpected(allowed.error());
-  const ModelShelf shelf = shelf_of(std::move(models));
   std::unique_ptr<app::App> chat;
   if (options.chat) {
     auto made = app::App::make({.kept = options.chat,
-                                .shelf = shelf,
+                                .models = models,
                                 .version = options.version,
                                 .folder = options.data_folder,
-                                .metering = metering});
+                                .metering = metering,
+                                .places = options.model_places});
     if (!made) return std::unexpected(made.error());
     chat = std::move(*made);
   }
-  auto impl = std::make_unique<Impl>(std::move(options), shelf, std::move(metering), std::move(chat));
+  auto impl = std::make_unique<Impl>(std::move(options), std::move(models), std::move(metering), std::move(chat));
   if (const auto ready = impl->read_certificate(); !ready) return std::unexpected(ready.error());
   if (const auto listening = impl->listen(); !listening) return std::unexpected(listening.error());
   impl->start_threads();

@@ -63,8 +63,9 @@ void Metering::write_down(std::int64_t key, const std::string& model, const Usag
     spdlog::error("usage of {} by key {} is not in the ledger: {}", model, key, kept.error().message);
 }
 
-Metering::Metering(std::string api_key, std::shared_ptr<ServerDatabase> database, PriceList prices)
-    : api_key_(std::move(api_key)) {
+Metering::Metering(std::string api_key, std::shared_ptr<ServerDatabase> database, PriceList prices,
+                   std::string local_key)
+    : api_key_(std::move(api_key)), local_key_(std::move(local_key)) {
   if (!database) return;
   keys_.emplace(database);
   ledger_.emplace(database, std::move(prices));
@@ -82,7 +83,8 @@ ApiResult<Caller> Metering::identify(const Request& request) {
   if (!asks_for_key()) return Caller{};
   const std::string_view secret = given_key(request);
   if (secret.empty()) return std::unexpected(wrong_key(secret));
-  if (!api_key_.empty() && same_secret(secret, api_key_)) return Caller{};
+  for (const std::string* own : {&api_key_, &local_key_})
+    if (!own->empty() && same_secret(secret, *own)) return Caller{};
   if (!keys_) return std::unexpected(wrong_key(secret));
   auto key = keys_->find(secret);
   if (!key) return std::unexpected(broken(key.error()));

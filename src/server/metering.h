@@ -46,7 +46,8 @@ class Booking {
 class Metering {
  public:
   // `api_key`: of the command line, for whoever runs the server; "": none. `database`: nullptr where usage is not kept.
-  Metering(std::string api_key, std::shared_ptr<ServerDatabase> database, PriceList prices);
+  // `local_key`: opens all as the first does, but its being there makes nobody need a key.
+  Metering(std::string api_key, std::shared_ptr<ServerDatabase> database, PriceList prices, std::string local_key = {});
 
   // Whether requests must carry a key. A database that cannot be read says yes.
   bool asks_for_key();
@@ -66,7 +67,7 @@ class Metering {
   friend class Booking;
   void write_down(std::int64_t key, const std::string& model, const UsageCounts& counts);
 
-  std::string api_key_;
+  std::string api_key_, local_key_;
   std::optional<KeyStore> keys_;
   std::optional<UsageLedger> ledger_;
   RateLimiter limiter_;

@@ -59,7 +59,7 @@ class Reading {
   std::vector<MetricFamily> families_;
 };
 
-struct ModelStatus {
+struct EngineSample {
   std::string name;
   engine::EngineStatus status;
 
@@ -72,59 +72,59 @@ struct ModelStatus {
 
 // One family with a sample, or several, of each model.
 template <class Add>
-void family_of_each(Reading& reading, std::span<const ModelStatus> models, std::string name, std::string help,
+void family_of_each(Reading& reading, std::span<const EngineSample> models, std::string name, std::string help,
                     MetricType type, Add add) {
   reading.family(std::move(name), std::move(help), type);
-  for (const ModelStatus& model : models) add(model, model.status);
+  for (const EngineSample& model : models) add(model, model.status);
 }
 
-void read_engines(Reading& reading, std::span<const ModelStatus> models) {
+void read_engines(Reading& reading, std::span<const EngineSample> models) {
   using enum MetricType;
   using engine::EngineStatus;
   family_of_each(reading, models, "fathom_runs", "Answers under way, by whether their turn has come.", Gauge,
-                 [&](const ModelStatus& m, const EngineStatus& s) {
+                 [&](const EngineSample& m, const EngineStatus& s) {
                    reading.sample(as_double(s.waiting), m.labels("state", "waiting"));
                    reading.sample(as_double(s.running), m.labels("state", "running"));
                  });
   family_of_each(
       reading, models, "fathom_tokens_total",
       "Tokens: of prompts that were computed (prefill) or found in the cache (cached), and of answers (decode).",
-      Counter, [&](const ModelStatus& m, const EngineStatus& s) {
+      Counter, [&](const EngineSample& m, const EngineStatus& s) {
         reading.sample(as_double(s.prompt_tokens - s.prompt_tokens_reused), m.labels("phase", "prefill"));
         reading.sample(as_double(s.prompt_tokens_reused), m.labels("phase", "cached"));
         reading.sample(as_double(s.generated_tokens), m.labels("phase", "decode"));
       });
   family_of_each(reading, models, "fathom_first_token_seconds", "From a run's coming to its first token.", Histogram,
-                 [&](const ModelStatus& m, const EngineStatus& s) { reading.sample(s.first_token, m.labels()); });
+                 [&](const EngineSample& m, const EngineStatus& s) { reading.sample(s.first_token, m.labels()); });
   family_of_each(reading, models, "fathom_between_tokens_seconds", "From one token of a run to the next.", Histogram,
-                 [&](const ModelStatus& m, const EngineStatus& s) { reading.sample(s.between_tokens, m.labels()); });
+                 [&](const EngineSample& m, const EngineStatus& s) { reading.sample(s.between_tokens, m.labels()); });
   family_of_each(reading, models, "fathom_cache_pages", "Pages of cache: of runs, kept for runs to come, free.", Gauge,
-                 [&](const ModelStatus& m, const EngineStatus& s) {
+                 [&](const EngineSample& m, const EngineStatus& s) {
                    reading.sample(as_double(s.pages_in_use), m.labels("state", "in_use"));
                    reading.sample(as_double(s.pages_kept), m.labels("state", "kept"));
                    reading.sample(as_double(s.pages - s.pages_in_use - s.pages_kept), m.labels("state", "free"));
                  });
   family_of_each(
       reading, models, "fathom_cache_page_bytes", "The size of a page.", Gauge,
-      [&](const ModelStatus& m, const EngineStatus& s) { reading.sample(as_double(s.page_bytes), m.labels()); });
+      [&](const EngineSample& m, const EngineStatus& s) { reading.sample(as_double(s.page_bytes), m.labels()); });
   family_of_each(reading, models, "fathom_cache_hit_pages_total",
                  "Pages that prompts began with, by where they were kept.", Counter,
-                 [&](const ModelStatus& m, const EngineStatus& s) {
+                 [&](const EngineSample& m, const EngineStatus& s) {
                    reading.sample(as_double(s.pages_from_memory), m.labels("from", "memory"));
                    reading.sample(as_double(s.pages_from_disk), m.labels("from", "disk"));
                  });
   family_of_each(reading, models, "fathom_drafted_tokens_total",
                  "Tokens guessed ahead, by whether the guess was right.", Counter,
-                 [&](const ModelStatus& m, const EngineStatus& s) {
+                 [&](const EngineSample& m, const EngineStatus& s) {
                    reading.sample(as_double(s.accepted_tokens), m.labels("guess", "accepted"));
                    reading.sample(as_double(s.drafted_tokens - s.accepted_tokens), m.labels("guess", "rejected"));
                  });
   family_of_each(
       reading, models, "fathom_runs_set_aside_total", "How often a run made room for older ones.", Counter,
-      [&](const ModelStatus& m, const EngineStatus& s) { reading.sample(as_double(s.set_aside), m.labels()); });
+      [&](const EngineSample& m, const EngineStatus& s) { reading.sample(as_double(s.set_aside), m.labels()); });
   family_of_each(
       reading, models, "fathom_runs_expired_total", "Runs whose turn did not come within the queue's limit.", Counter,
-      [&](const ModelStatus& m, const EngineStatus& s) { reading.sample(as_double(s.expired), m.labels()); });
+      [&](const EngineSample& m, const EngineStatus& s) { reading.sample(as_double(s.expired), m.labels()); });
 }
 
 void read_disk(Reading& reading, const engine::DiskCache& disk) {
@@ -211,7 +211,7 @@ void Metrics::streams(int change) {
 }
 
 std::string Metrics::text(std::span<const std::shared_ptr<engine::LoadedModel>> models) const {
-  std::vector<ModelStatus> statuses;
+  std::vector<EngineSample> statuses;
   for (const auto& model : models) statuses.push_back({model->name(), model->engine().status()});
   Reading reading;
   read_engines(reading, statuses);

@@ -1,6 +1,5 @@
-// The models that stand ready, and the routes that only look: balance, health, metrics and version.
-#include <algorithm>
-
+// Which models there are and how a request comes to one, and the routes that only look: balance, health, metrics and
+// version.
 #include "server/field_reader.h"
 #include "server/ollama_answer.h"
 #include "server/routes.h"
@@ -11,43 +10,47 @@ namespace {
 
 using files::Json;
 
-Json model_json(const ModelShelf& shelf, const engine::LoadedModel& model) {
-  return {{"id", model.name()},
-          {"object", "model"},
-          {"created", shelf.created},
-          {"owned_by", "fathom"},
-          {"context_length", model.context_length()},
-          {"can_think", model.chat_template().can_think()}};
-}
-
-ApiError no_such_model(const ModelShelf& shelf, std::string_view name) {
-  std::string names;
-  for (const auto& model : shelf.models) names += (names.empty() ? "" : ", ") + model->name();
-  return {.status = 404,
-          .message = fmt::format("no model {:?} here; there is: {}", name.substr(0, 200), names),
-          .param = "model",
-          .code = "model_not_found"};
+// What is not known before a model's files were looked at is left out.
+Json model_json(const ModelStatus& model) {
+  Json object = {{"id", model.source.name},
+                 {"object", "model"},
+                 {"created", model.source.created},
+                 {"owned_by", "fathom"},
+                 {"loaded", model.is_loaded()}};
+  if (model.facts)
+    object.update({{"context_length", model.facts->context_length}, {"can_think", model.facts->can_think}});
+  return object;
 }
 
 }  // namespace
 
-engine::LoadedModel* ModelShelf::find(std::string_view name) const {
-  const auto found = std::ranges::find_if(models, [&](const auto& model) { return model->name() == name; });
-  return found == models.end() ? nullptr : found->get();
+ApiResult<ModelUse> use_model(ModelPool& models, std::string_view name, std::optional<KeepAlive> keep_alive,
+                              ModelWait& wait) {
+  if (wait.ticket) {
+    const auto result = wait.ticket->result();
+    FATHOM_CHECK(result.has_value());
+    return *result;
+  }
+  auto asked = models.ask(name, keep_alive);
+  if (!asked) return std::unexpected(asked.error());
+  if (asked->use) return std::move(asked->use);
+  wait = {.ticket = std::move(asked->ticket), .waits = true};
+  return std::unexpected(ApiError{.status = 503, .message = "the model is being loaded", .code = "model_loading"});
 }
 
-ApiResult<engine::LoadedModel*> ModelShelf::choose(const Json& body) const {
+ApiResult<ModelUse> choose_model(const RouteContext& context, const Json& body) {
   FieldReader fields(body);
   const auto name = fields.text("model");
   if (fields.error()) return std::unexpected(*fields.error());
-  if (!name || name->empty()) return models.front().get();
-  if (engine::LoadedModel* model = find(*name)) return model;
-  return std::unexpected(no_such_model(*this, *name));
+  auto model = use_model(*context.models, name.value_or(""), context.keep_alive, *context.wait);
+  const auto stream = body.find("stream");
+  context.wait->stream = stream != body.end() && *stream == true;
+  return model;
 }
 
 Reply list_models(const RouteContext& context, const Request&) {
   Json data = Json::array();
-  for (const auto& model : context.shelf.models) data.push_back(model_json(context.shelf, *model));
+  for (const ModelStatus& model : context.models->list()) data.push_back(model_json(model));
   return json_response(200, {{"object", "list"}, {"data", std::move(data)}});
 }
 
@@ -55,9 +58,9 @@ Reply one_model(const RouteContext& context, const Request& request) {
   constexpr std::string_view kBefore = "/models/";
   const std::string_view path = request.path();
   const auto id = percent_decoded(path.substr(path.find(kBefore) + kBefore.size()));
-  const engine::LoadedModel* model = id ? context.shelf.find(*id) : nullptr;
-  if (model == nullptr) return error_response(no_such_model(context.shelf, id.value_or("")));
-  return json_response(200, model_json(context.shelf, *model));
+  const auto model = context.models->status(id.value_or("\n"));  // a name that no model has
+  if (!model) return error_response(model.error());
+  return json_response(200, model_json(*model));
 }
 
 // What a key has left of its budget. One without is not bounded: there is no amount to name, and always enough of it.
@@ -91,7 +94,7 @@ Reply health(const RouteContext&, const Request&) {
 
 Reply metrics(const RouteContext& context, const Request&) {
   return Response{.content_type = "text/plain; version=0.0.4; charset=utf-8",
-                  .body = context.metrics->text(context.shelf.models)};
+                  .body = context.metrics->text(context.models->loaded())};
 }
 
 Reply version(const RouteContext& context, const Request&) {

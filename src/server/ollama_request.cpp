@@ -1,8 +1,9 @@
-// Options, switches and messages, one by one. `keep_alive` and what concerns another program's memory (num_ctx, num_gpu
-// and the like) is accepted and means nothing here.
+// Options, switches and messages, one by one. What concerns another program's memory (num_ctx, num_gpu and the like)
+// is accepted and means nothing here.
 #include "server/ollama_request.h"
 
 #include "server/block_reader.h"
+#include "server/duration.h"
 #include "server/field_reader.h"
 
 namespace fathom::server {
@@ -139,6 +140,21 @@ class OllamaConversation {
 };
 
 }  // namespace
+
+ApiResult<std::optional<KeepAlive>> read_keep_alive(const Json& body) {
+  FieldReader fields(body);
+  const Json* given = fields.value("keep_alive");
+  if (given == nullptr) return std::nullopt;
+  std::optional<KeepAlive> time;
+  if (given->is_number()) time = duration_of(given->get<double>());
+  if (given->is_string()) time = parse_duration(given->get_ref<const std::string&>());
+  if (!time)
+    return std::unexpected(ApiError{.status = 400,
+                                    .message = "keep_alive: expected seconds, or a time such as \"10m\"",
+                                    .param = "keep_alive",
+                                    .code = "invalid_value"});
+  return time;
+}
 
 ApiResult<Json> ollama_chat_to_chat(const Json& body) {
   Json chat = Json::object();

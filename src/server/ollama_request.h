@@ -2,7 +2,7 @@
 // fill, of Completions).
 #pragma once
 
-#include "server/api_error.h"
+#include "server/model_pool.h"
 
 namespace fathom::server {
 
@@ -15,6 +15,10 @@ struct OllamaGenerate {
   files::Json body;
 };
 ApiResult<OllamaGenerate> ollama_generate_to_chat(const files::Json& body);
+
+// How long the model is to stay loaded: "keep_alive", seconds or a time such as "1h30m"; below zero: for ever. None
+// where the body says nothing.
+ApiResult<std::optional<KeepAlive>> read_keep_alive(const files::Json& body);
 
 // An error of Chat Completions in the client's own field names.
 ApiError ollama_error(ApiError error);

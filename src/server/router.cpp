@@ -20,13 +20,25 @@ Reply openapi(const RouteContext&, const Request&) {
   return Response{.content_type = "application/json", .body = std::string(kOpenApiText)};
 }
 
-// Whose clients a route is for, and the envelope of errors that they read.
+// Whose clients a route is for, and what they read apart from answers.
 struct Dialect {
   std::string_view name;
   Response (*error)(const ApiError&) = error_response;
+  std::string_view stream_type = "text/event-stream";
+  std::string_view sign_of_life = ": keep-alive\n\n";  // in a stream that has not begun
+  std::string_view before_error, after_error;          // of a stream that ends with a response's body
 };
-constexpr Dialect kOpenAi{"openai"}, kAnthropic{"anthropic", anthropic_error}, kOllama{"ollama", ollama_error_response},
-    kOwn{"fathom"};
+constexpr Dialect kOpenAi{.name = "openai", .before_error = "data: ", .after_error = "\n\ndata: [DONE]\n\n"};
+constexpr Dialect kResponses{.name = "openai", .before_error = "event: error\ndata: ", .after_error = "\n\n"};
+constexpr Dialect kAnthropic{
+    .name = "anthropic", .error = anthropic_error, .before_error = "event: error\ndata: ", .after_error = "\n\n"};
+constexpr Dialect kOllama{.name = "ollama",
+                          .error = ollama_error_response,
+                          .stream_type = "application/x-ndjson",
+                          .sign_of_life = "\n",
+                          .before_error = "",
+                          .after_error = "\n"};
+constexpr Dialect kOwn{.name = "fathom"};
 
 enum class Guard : std::uint8_t { kOpen, kKey, kAdmin };  // who may ask: everybody, a key, a key for administrators
 
@@ -49,7 +61,7 @@ constexpr Route kRoutes[] = {
     {"POST", "/anthropic/v1/messages", messages, kAnthropic},
     {"POST", "/v1/messages/count_tokens", count_message_tokens, kAnthropic},
     {"POST", "/anthropic/v1/messages/count_tokens", count_message_tokens, kAnthropic},
-    {"POST", "/v1/responses", responses},
+    {"POST", "/v1/responses", responses, kResponses},
     {"POST", "/api/chat", ollama_chat, kOllama},
     {"POST", "/api/generate", ollama_generate, kOllama},
     {"GET", "/api/tags", ollama_tags, kOllama},
@@ -188,16 +200,56 @@ std::optional<Response> Router::refuse(const Request& head) const {
   return std::nullopt;
 }
 
+// A request whose model is being loaded. With the ticket's result it is answered from the start.
+class Router::ModelDelay final : public Delay {
+ public:
+  ModelDelay(const Router& router, const Request& request, ModelWait wait)
+      : router_(router), request_(request), wait_(std::move(wait)) {
+    if (const Route* route = find_route(request)) dialect_ = &route->dialect;
+    silent_ = is_app(request);  // the page waits without signs of life, and wants to see the status
+  }
+  ~ModelDelay() override { wait_.ticket->set_wake({}); }
+  ModelDelay(const ModelDelay&) = delete;
+  ModelDelay& operator=(const ModelDelay&) = delete;
+
+  void set_wake(std::function<void()> wake) override { wait_.ticket->set_wake(std::move(wake)); }
+  bool is_over() const override { return wait_.ticket->result().has_value(); }
+  Reply reply() override { return router_.answer(request_, wait_.ticket); }
+  bool is_stream() const override { return wait_.stream; }
+  std::string_view content_type() const override { return wait_.stream ? dialect_->stream_type : "application/json"; }
+  std::string sign_of_life() const override {
+    if (silent_) return {};
+    return wait_.stream ? std::string(dialect_->sign_of_life) : "\n";
+  }
+  std::string last_event(const Response& response) const override {
+    return fmt::format("{}{}{}", dialect_->before_error, response.body, dialect_->after_error);
+  }
+
+ private:
+  const Router& router_;
+  const Request& request_;
+  ModelWait wait_;
+  const Dialect* dialect_ = &kOpenAi;
+  bool silent_ = false;
+};
+
 Reply Router::answer(const Request& request) const {
+  return answer(request, nullptr);
+}
+
+Reply Router::answer(const Request& request, std::shared_ptr<LoadTicket> ticket) const {
   try {
-    return dispatch(request);
+    ModelWait wait{.ticket = std::move(ticket)};
+    Reply reply = dispatch(request, wait);
+    if (!wait.waits) return reply;
+    return std::make_unique<ModelDelay>(*this, request, std::move(wait));
   } catch (const std::exception& failure) {
     spdlog::error("{} {}: {}", request.method, request.path(), failure.what());
     return error(request, {.status = 500, .message = "the server failed at this request", .code = "internal_error"});
   }
 }
 
-Reply Router::dispatch(const Request& request) const {
+Reply Router::dispatch(const Request& request, ModelWait& wait) const {
   if (request.method == "OPTIONS") {
     const std::string methods = allowed_methods(request.path());
     return Response{.status = 204,
@@ -205,10 +257,11 @@ Reply Router::dispatch(const Request& request) const {
                                    ? std::vector<Header>{{"Allow", methods.empty() ? "GET, HEAD, OPTIONS" : methods}}
                                    : access_.preflight_headers(request)};
   }
-  if (context_.app != nullptr && is_app(request)) return context_.app->answer(request);
+  if (context_.app != nullptr && is_app(request)) return context_.app->answer(request, wait);
   if (const Route* route = find_route(request)) {
     RouteContext context = context_;
     context.record = request.record;
+    context.wait = &wait;
     if (route->guard != Guard::kOpen) {
       auto caller = identify(request);
       if (!caller) return error(request, caller.error());  // revoked since the head was read

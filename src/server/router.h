@@ -17,7 +17,7 @@ class Router {
   // A refusal that needs only the head of a request, so that no body is read in vain.
   std::optional<Response> refuse(const Request& head) const;
   // For a request that was not refused. Never throws.
-  Reply answer(const Request& request) const;
+  Reply answer(const Request& request) const;  // a Delay must not outlive the request
   // An error in the envelope that clients of the request's route read.
   Response error(const Request& request, const ApiError& error) const;
   // What every response to the request carries besides its own headers.
@@ -30,7 +30,9 @@ class Router {
   std::vector<Path> paths() const;  // every route, for the tests
 
  private:
-  Reply dispatch(const Request& request) const;
+  class ModelDelay;
+  Reply dispatch(const Request& request, ModelWait& wait) const;
+  Reply answer(const Request& request, std::shared_ptr<LoadTicket> ticket) const;
   ApiResult<Caller> identify(const Request& request) const;
   std::optional<ApiError> check_key(const Request& request, bool for_administrators) const;
 

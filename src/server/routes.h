@@ -9,16 +9,16 @@
 #include "server/api_error.h"
 #include "server/metering.h"
 #include "server/metrics.h"
+#include "server/model_pool.h"
 
 namespace fathom::server {
 
-struct ModelShelf {
-  std::vector<std::shared_ptr<engine::LoadedModel>> models;
-  std::int64_t created = 0;  // when they were put up, in seconds since 1970
-
-  engine::LoadedModel* find(std::string_view name) const;  // nullptr: none of that name
-  // The model that a body's "model" names; the first where it names none. 404 for any other.
-  ApiResult<engine::LoadedModel*> choose(const files::Json& body) const;
+// How a request waits for its model: the route asks for it (choose_model), and where it must be loaded first, whatever
+// the route replies then is dropped, and the request is answered again with the ticket's result.
+struct ModelWait {
+  std::shared_ptr<LoadTicket> ticket;
+  bool waits = false;   // the ticket has no result yet
+  bool stream = false;  // the request asks for a stream
 };
 
 namespace app {
@@ -26,14 +26,23 @@ class App;
 }
 
 struct RouteContext {
-  ModelShelf shelf;
+  std::shared_ptr<ModelPool> models;
   std::string version;
   std::shared_ptr<Metering> metering;
   Caller caller;            // of the request at hand
   app::App* app = nullptr;  // the chat app's API; none: there is none
   std::shared_ptr<Metrics> metrics;
-  std::shared_ptr<RequestRecord> record;  // of the request at hand, or none
+  std::shared_ptr<RequestRecord> record;     // of the request at hand, or none
+  ModelWait* wait = nullptr;                 // of the request at hand
+  std::optional<KeepAlive> keep_alive = {};  // how long its model is to stay, where it says so
 };
+
+// The model of that name, "": the first. Errors: 404, why it could not be loaded, and one that nobody sees where it is
+// being loaded (ModelWait).
+ApiResult<ModelUse> use_model(ModelPool& models, std::string_view name, std::optional<KeepAlive> keep_alive,
+                              ModelWait& wait);
+// The model that a body's "model" names, the first where it names none.
+ApiResult<ModelUse> choose_model(const RouteContext& context, const files::Json& body);
 
 Reply chat_completions(const RouteContext& context, const Request& request);
 Reply completions(const RouteContext& context, const Request& request);

@@ -71,17 +71,17 @@ struct RunGroup::Inbox {
   }
 };
 
-RunGroup::RunGroup(const RouteContext& context, engine::LoadedModel& model, std::shared_ptr<Inbox> inbox)
+RunGroup::RunGroup(const RouteContext& context, ModelUse model, std::shared_ptr<Inbox> inbox)
     : metering_(context.metering.get()),
       caller_(context.caller),
       record_(context.record),
-      model_(&model),
+      model_(std::move(model)),
       inbox_(std::move(inbox)) {
-  if (record_) record_->model = model.name();
+  if (record_) record_->model = model_->name();
 }
 
-ApiResult<RunGroup> RunGroup::start(const RouteContext& context, engine::LoadedModel& model, Plan plan) {
-  RunGroup group(context, model, std::make_shared<Inbox>());
+ApiResult<RunGroup> RunGroup::start(const RouteContext& context, ModelUse model, Plan plan) {
+  RunGroup group(context, std::move(model), std::make_shared<Inbox>());
   if (auto error = group.add(std::move(plan))) return std::unexpected(std::move(*error));
   return group;
 }

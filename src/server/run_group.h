@@ -27,9 +27,9 @@ class RunGroup {
     std::string_view prompt_field = "messages";  // where the prompt stands in the request, for what is refused
   };
   // The runs are the caller's, and what they use is the caller's to pay. Errors: a key over its budget (402) or its
-  // rate (429); a prompt beyond the context (400, with the numbers); an engine that takes no more (503). `model` and
-  // the context's metering must outlive the group.
-  static ApiResult<RunGroup> start(const RouteContext& context, engine::LoadedModel& model, Plan plan);
+  // rate (429); a prompt beyond the context (400, with the numbers); an engine that takes no more (503). The context's
+  // metering must outlive the group.
+  static ApiResult<RunGroup> start(const RouteContext& context, ModelUse model, Plan plan);
   // The same for a further prompt, whose choices are numbered on. With an error the group is of no more use.
   std::optional<ApiError> add(Plan plan);
 
@@ -47,7 +47,7 @@ class RunGroup {
     bool opens_request = false, opens_prompt = false;  // a prompt counts once, whatever its choices
     bool paid = false;
   };
-  RunGroup(const RouteContext& context, engine::LoadedModel& model, std::shared_ptr<Inbox> inbox);
+  RunGroup(const RouteContext& context, ModelUse model, std::shared_ptr<Inbox> inbox);
   void note_use(Share& share, const engine::AnswerDelta& delta);
   void pay(Share& share);
 
@@ -56,7 +56,7 @@ class RunGroup {
   std::shared_ptr<RequestRecord> record_;  // or none
   std::vector<Booking> bookings_;
   std::vector<Share> shares_;  // by choice
-  engine::LoadedModel* model_;
+  ModelUse model_;
   std::shared_ptr<Inbox> inbox_;  // shared with the sinks, which may be called once more after a cancel
   std::vector<engine::RunId> runs_;
 };

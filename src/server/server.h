@@ -1,4 +1,4 @@
-// The HTTP server: OpenAI's and DeepSeek's chat interface and the chat page, for models that are already loaded.
+// The HTTP server: the API in its dialects and the chat page, for the models of a pool.
 #pragma once
 
 #include <chrono>
@@ -12,6 +12,8 @@
 #include "chat/store.h"
 #include "engine/disk_cache.h"
 #include "engine/loaded_model.h"
+#include "server/app/model_library.h"
+#include "server/model_pool.h"
 #include "server/page_file.h"
 #include "server/request_log.h"
 #include "server/usage_ledger.h"
@@ -24,6 +26,7 @@ struct ServerOptions {
   std::vector<std::string> allowed_hosts;    // further names that it is reached by, without port
   std::vector<std::string> allowed_origins;  // other sites whose pages may call it, as "https://chat.example.com"
   std::string api_key;                       // for whoever runs it; "": none
+  std::string local_key;                     // the same for this person's other programs, which asks nobody for keys
   std::shared_ptr<ServerDatabase> database;  // keys and usage; nullptr: neither
   PriceList prices;
   std::shared_ptr<const RequestLog> log;          // nullptr: requests are not logged
@@ -34,6 +37,7 @@ struct ServerOptions {
   std::string version = "0.1.0";
   std::shared_ptr<chat::Store> chat;  // conversations; none: the server has no chat app
   std::string data_folder;            // where models are kept; the chat app tells how much room is left there
+  app::ModelPlaces model_places;      // whence the chat app gets more of them
   std::span<const PageFile> page;     // embedded_page(); empty: the interface without the page
   int threads = 2;                    // for sockets; as many again for reading requests and rendering prompts
   int max_connections = 4096;
@@ -51,6 +55,7 @@ class Server {
  public:
   // Listens at once. The first model answers requests that name none. Errors: no model, an address that is none, a port
   // in use (with what to do).
+  static base::Result<std::unique_ptr<Server>> start(ServerOptions options, std::shared_ptr<ModelPool> models);
   static base::Result<std::unique_ptr<Server>> start(ServerOptions options,
                                                      std::vector<std::shared_ptr<engine::LoadedModel>> models);
   ~Server();  // stops

@@ -11,13 +11,13 @@ using files::Json;
 
 struct TextCall {
   Json body;
-  engine::LoadedModel* model = nullptr;
+  ModelUse model;
 };
 
 ApiResult<TextCall> read_call(const RouteContext& context, const Request& request) {
   auto body = read_body(request);
   if (!body) return std::unexpected(body.error());
-  const auto model = context.shelf.choose(*body);
+  const auto model = choose_model(context, *body);
   if (!model) return std::unexpected(model.error());
   return TextCall{std::move(*body), *model};
 }

@@ -110,6 +110,7 @@ export class AppStub {
   usage = [];          // rows of the ledger
   drafts = new Map();
   models = structuredClone(kModels);
+  hub = "unknown";   // "reachable", "unreachable"
   settings = { language: "auto", theme: "auto", send_with: "enter", remote_images: false, titles: true, options: {} };
   contextLeft = 3100;
   mostFileBytes = 1 << 25;
@@ -155,6 +156,7 @@ export class AppStub {
     this.usage = [];
     for (const map of [this.conversations, this.runs, this.presets, this.drafts, this.files, this.texts, this.imports]) map.clear();
     this.models = structuredClone(kModels);
+    this.hub = "unknown";
     this.settings = { language: "auto", theme: "auto", send_with: "enter", remote_images: false, titles: true, options: {} };
     this.contextLeft = 3100;
     this.mostFileBytes = 1 << 25;
@@ -495,13 +497,20 @@ const routes = [
     return Object.assign(this.keys.find(({ name }) => name === id), { revoked_at: Date.now() });
   }),
   route("GET", "/app/models", function () {
-    return { models: this.models, machine: { memory_bytes: 1.6e10, memory_free_bytes: 9.2e9, disk_free_bytes: 8e10, cores: 8 } };
+    return { models: this.models, machine: { memory_bytes: 1.6e10, memory_free_bytes: 9.2e9, disk_free_bytes: 8e10, cores: 8 }, hub: this.hub };
   }),
   route("PUT", "/app/models/{id}/download", function ({ id, body }) {
     const model = this.models.find((each) => each.id === id);
     if (!model) return missing;
     model.state = body.state === "running" ? "downloading" : "paused";
     model.download ??= { done_bytes: 0, total_bytes: model.bytes, bytes_per_second: null, seconds_left: null };
+    this.change({ type: "model", model });
+    return { status: 202, body: model };
+  }),
+  route("POST", "/app/models/{id}/load", function ({ id }) {
+    const model = this.models.find((each) => each.id === id);
+    if (!model) return missing;
+    model.state = "loaded";
     this.change({ type: "model", model });
     return { status: 202, body: model };
   }),

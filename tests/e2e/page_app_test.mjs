@@ -836,6 +836,43 @@ test("models: chosen in the composer, fetched with progress, paused", () => with
   await dialog.getByRole("button", { name: "Resume DeepSeek-R1-Distill-Qwen-7B" }).waitFor();
 }));
 
+const onlySmall = () => {
+  stub.models = stub.models.filter(({ id }) => /smollm2|1\.5b/.test(id));
+  const [reasoner, small] = stub.models;
+  Object.assign(reasoner, { state: "remote", default: false });
+  Object.assign(small, { state: "loaded", default: true });
+};
+
+test("a better model is offered where only a small one is here and the hub answers", () => withStub({ before: () => { onlySmall(); stub.hub = "reachable"; } }, async (page) => {
+  const offer = page.getByRole("region", { name: "A model that thinks" });
+  await offer.getByText("often says what is not true").waitFor();
+  await offer.getByText("1.1 GB to download, about 3 min on a line of 50 Mbit/s, and needs 1.6 GB of memory").waitFor();
+  await offer.getByRole("button", { name: "Download" }).click();
+  await offer.getByRole("progressbar").waitFor();
+  await offer.getByRole("button", { name: "Pause" }).click();
+  await offer.getByRole("button", { name: "Resume" }).click();
+  const [reasoner] = stub.models;
+  Object.assign(reasoner, { state: "on_disk", download: null });
+  stub.change({ type: "model", model: reasoner });
+  await offer.getByText("DeepSeek-R1-Distill-Qwen-1.5B is here.").waitFor();
+  await offer.getByRole("button", { name: "Use" }).click();
+  await page.getByRole("button", { name: "Model: DeepSeek-R1-Distill-Qwen-1.5B" }).waitFor();
+  await until(() => reasoner.state === "loaded", "loaded");
+  assert.equal(await offer.count(), 0);
+}));
+
+test("nothing is offered where the hub does not answer, or once it was declined", () => withStub({ before: () => { onlySmall(); stub.hub = "unreachable"; } }, async (page) => {
+  await until(() => stub.requests.some(({ query }) => query.includes("probe_hub")), "the hub was asked for");
+  const offer = page.getByRole("region", { name: "A model that thinks" });
+  assert.equal(await offer.count(), 0);
+  stub.hub = "reachable";
+  await page.reload();
+  await offer.getByRole("button", { name: "Not now" }).click();
+  await page.reload();
+  await page.locator("#question").waitFor();
+  assert.equal(await offer.count(), 0);
+}));
+
 test("settings: language, theme, system prompt, presets", () => withStub({}, async (page) => {
   await page.getByRole("button", { name: "Settings", exact: true }).click();
   await page.getByRole("combobox", { name: "Language" }).selectOption("ko");

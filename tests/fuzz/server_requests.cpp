@@ -12,7 +12,7 @@ namespace {
 using namespace fathom::server;
 
 struct Served {
-  Served() : model(std::make_shared<FakeModel>("fake", 4096)), router({.shelf = {.models = {model}}}, {}, {}) {
+  Served() : model(std::make_shared<FakeModel>("fake", 4096)), router({.models = ModelPool::of({model})}, {}, {}) {
     model->engine().full = true;
     for (const Router::Path& path : router.paths())
       if (path.method == "POST") paths.emplace_back(path.path);

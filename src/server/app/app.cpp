@@ -29,14 +29,22 @@ base::Result<std::unique_ptr<App>> App::make(Options options) {
 App::App(Options options, std::unique_ptr<chat::Store> temporary)
     : kept_(std::move(options.kept)),
       temporary_(std::move(temporary)),
-      shelf_(std::move(options.shelf)),
+      models_(std::move(options.models)),
       version_(std::move(options.version)),
       folder_(std::move(options.folder)),
       metering_(std::move(options.metering)),
+      library_(std::make_unique<ModelLibrary>(
+          models_, std::move(options.places),
+          [this](Json model) { changes_.publish({{"type", "model"}, {"model", std::move(model)}}); })),
       worker_([this](std::stop_token stop) { work(stop); }) {}
 
 App::~App() {
   stop();
+}
+
+void App::let_end(std::chrono::steady_clock::time_point deadline) {
+  std::unique_lock lock(mutex_);
+  idle_.wait_until(lock, deadline, [this] { return live_.empty(); });
 }
 
 void App::stop() {
@@ -129,14 +137,17 @@ AppResult<AnswerOptions> App::options_for(const std::string& conversation_option
   return answer_options(merged({&all->at("options"), &own, &run_options}));
 }
 
-AppResult<engine::LoadedModel*> App::model_for(const AnswerOptions& options) {
-  if (options.model.empty()) return shelf_.models.front().get();
-  if (engine::LoadedModel* model = shelf_.find(options.model)) return model;
-  return std::unexpected(AppError{
-      .status = 409,
-      .code = "model_missing",
-      .message = fmt::format("the model {} is not loaded; there is {}", options.model, shelf_.models.front()->name()),
-      .param = "options.model"});
+AppResult<ModelUse> App::model_for(const AnswerOptions& options, ModelWait& wait) {
+  auto model = use_model(*models_, options.model, {}, wait);
+  if (model) return std::move(*model);
+  const ApiError& error = model.error();
+  const bool missing = error.code == "model_not_found", unfit = error.code == "model_unfit";
+  return std::unexpected(AppError{.status = error.status < 500 || unfit ? 409 : error.status,
+                                  .code = missing ? "model_missing"
+                                          : unfit ? "model_unfit"
+                                                  : "model_failed",
+                                  .message = error.message,
+                                  .param = "options.model"});
 }
 
 // ---- changes

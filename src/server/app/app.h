@@ -15,6 +15,7 @@
 #include "server/app/changes.h"
 #include "server/app/import_run.h"
 #include "server/app/live_run.h"
+#include "server/app/model_library.h"
 #include "server/app/prompt.h"
 #include "server/routes.h"
 
@@ -26,23 +27,26 @@ class App {
  public:
   struct Options {
     std::shared_ptr<chat::Store> kept;  // the database; temporary conversations get one in memory
-    ModelShelf shelf;
+    std::shared_ptr<ModelPool> models;
     std::string version;
     std::string folder;                  // where models are kept
     std::shared_ptr<Metering> metering;  // where runs are booked; none: nowhere
+    ModelPlaces places = {};             // whence more models come
   };
   // Errors: as Store::open.
   static base::Result<std::unique_ptr<App>> make(Options options);
   ~App();  // stops
 
   // A request whose path starts with /app/.
-  Reply answer(const Request& request);
+  Reply answer(const Request& request, ModelWait& wait);
+  // Waits for what runs to end by itself.
+  void let_end(std::chrono::steady_clock::time_point deadline);
   // Ends what runs, as interrupted, and all streams.
   void stop();
 
   // ---- for the routes
   chat::Store& kept() { return *kept_; }
-  const ModelShelf& shelf() const { return shelf_; }
+  ModelLibrary& library() { return *library_; }
   UsageLedger* ledger() {
     return metering_ ? metering_->ledger() : nullptr;
   }  // nullptr: usage is not kept; keys as well
@@ -65,7 +69,7 @@ class App {
   AppResult<Json> settings();  // the contract's Settings, defaults filled in
   // How a conversation is answered: settings, then its own options, then those of a run.
   AppResult<AnswerOptions> options_for(const std::string& conversation_options, const Json& run_options);
-  AppResult<engine::LoadedModel*> model_for(const AnswerOptions& options);
+  AppResult<ModelUse> model_for(const AnswerOptions& options, ModelWait& wait);
 
   // The run that is under way, or none.
   std::shared_ptr<LiveRun> live(const std::string& run);
@@ -73,11 +77,11 @@ class App {
   AppResult<std::pair<chat::Run, RunLog>> ended_run(const std::string& id);
   AppResult<Json> show_run(const std::string& id);
   // Stores it and begins it. The second says whether it is new.
-  AppResult<std::pair<Json, bool>> start(Wish wish);
-  AppResult<Json> check(const Wish& wish);
+  AppResult<std::pair<Json, bool>> start(Wish wish, ModelWait& wait);
+  AppResult<Json> check(const Wish& wish, ModelWait& wait);
   void stop_run_in(const chat::Conversation& conversation);
   // Has the model name a conversation; nothing where that is under way.
-  AppResult<bool> make_title(const std::string& conversation);
+  AppResult<bool> make_title(const std::string& conversation, ModelWait& wait);
 
   // An import under way or over; where there is none and `begin`, a new one.
   AppResult<std::shared_ptr<ImportRun>> import_run(const std::string& id, bool begin);
@@ -89,7 +93,7 @@ class App {
  private:
   struct Prepared {
     AnswerOptions options;
-    engine::LoadedModel* model = nullptr;
+    ModelUse model;
     ReadyPrompt prompt;
     Json sources;          // of a new answer to a question with files
     chat::Message before;  // the answer that is continued
@@ -104,7 +108,7 @@ class App {
   struct TitleRun;
 
   App(Options options, std::unique_ptr<chat::Store> temporary);
-  AppResult<Prepared> prepare(const Wish& wish);
+  AppResult<Prepared> prepare(const Wish& wish, ModelWait& wait);
   void submit(const std::shared_ptr<LiveRun>& run, engine::AnswerRequest request);
   void finish(const std::shared_ptr<LiveRun>& run);
   void book(const std::string& model, const UsageCounts& used);
@@ -116,10 +120,11 @@ class App {
 
   std::shared_ptr<chat::Store> kept_;
   std::unique_ptr<chat::Store> temporary_;
-  ModelShelf shelf_;
+  std::shared_ptr<ModelPool> models_;
   std::string version_, folder_;
   std::shared_ptr<Metering> metering_;
   Changes changes_;
+  std::unique_ptr<ModelLibrary> library_;  // tells changes_
 
   std::mutex start_mutex_;  // one start at a time: what is stored and what is live agree
   std::mutex mutex_;        // of what follows

@@ -34,6 +34,9 @@ constexpr AppRoute kRoutes[] = {
     {"PUT", "/app/presets/{id}", keep_preset},
     {"DELETE", "/app/presets/{id}", remove_preset},
     {"GET", "/app/models", list_app_models},
+    {"POST", "/app/models/{model}/load", load_model},
+    {"PUT", "/app/models/{model}/download", change_download},
+    {"DELETE", "/app/models/{model}/download", cancel_download},
     {"GET", "/app/export", export_all},
     {"GET", "/app/usage", get_usage},
     {"GET", "/app/keys", list_keys},
@@ -92,7 +95,7 @@ std::span<const AppRoute> app_routes() {
   return kRoutes;
 }
 
-Reply App::answer(const Request& request) {
+Reply App::answer(const Request& request, ModelWait& wait) {
   const std::string_view path = request.path();
   const std::string_view method = request.method == "HEAD" ? "GET" : std::string_view(request.method);
   for (const AppRoute& route : kRoutes) {
@@ -103,7 +106,7 @@ Reply App::answer(const Request& request) {
     if (name.starts_with("{id}") && !is_id(values->front()))
       return error_reply(not_found(fmt::format("{:?} is no id: expected 8 to 40 letters, digits, \"_\" or \"-\"",
                                                values->front().substr(0, 60))));
-    Reply reply = route.answer(*this, Call(request, std::move(*values)));
+    Reply reply = route.answer(*this, Call(request, std::move(*values), wait));
     if (auto* response = std::get_if<Response>(&reply)) response->headers.push_back({"Cache-Control", "no-store"});
     return reply;
   }

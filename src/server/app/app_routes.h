@@ -22,7 +22,6 @@ Reply change_settings(App& app, const Call& call);
 Reply list_presets(App& app, const Call& call);
 Reply keep_preset(App& app, const Call& call);
 Reply remove_preset(App& app, const Call& call);
-Reply list_app_models(App& app, const Call& call);
 
 // ---- conversation_routes.cpp
 Reply list_conversations(App& app, const Call& call);
@@ -61,6 +60,12 @@ Reply remove_file(App& app, const Call& call);
 // ---- import_routes.cpp
 Reply continue_import(App& app, const Call& call);
 Reply get_import(App& app, const Call& call);
+
+// ---- model_routes.cpp
+Reply list_app_models(App& app, const Call& call);
+Reply load_model(App& app, const Call& call);
+Reply change_download(App& app, const Call& call);
+Reply cancel_download(App& app, const Call& call);
 
 // ---- export_routes.cpp
 Reply export_conversation(App& app, const Call& call);

@@ -45,7 +45,7 @@ AppResult<Json> App::show_run(const std::string& id) {
   return run_json(ended->first, ended->second);
 }
 
-AppResult<App::Prepared> App::prepare(const Wish& wish) {
+AppResult<App::Prepared> App::prepare(const Wish& wish, ModelWait& wait) {
   chat::Store& store = store_for(wish);
   auto thread = store.thread(wish.run.conversation.id);
   const bool is_new = !thread && thread.error().problem == chat::Problem::kNotFound;
@@ -61,7 +61,7 @@ AppResult<App::Prepared> App::prepare(const Wish& wish) {
   if (!path) return std::unexpected(path.error());
   auto options = options_for(is_new ? wish.run.conversation.options : thread->conversation.options, wish.options);
   if (!options) return std::unexpected(options.error());
-  const auto model = model_for(*options);
+  auto model = model_for(*options, wait);
   if (!model) return std::unexpected(model.error());
   auto before = wish.run.continues ? path->back() : chat::Message{};
   auto sources = put_files_into(*path, store, **model);
@@ -69,19 +69,19 @@ AppResult<App::Prepared> App::prepare(const Wish& wish) {
   auto prompt = prepare_prompt(*path, wish.run.continues, wish.leave_out, *options, **model);
   if (!prompt) return std::unexpected(prompt.error());
   return Prepared{.options = std::move(*options),
-                  .model = *model,
+                  .model = std::move(*model),
                   .prompt = std::move(*prompt),
                   .sources = std::move(*sources),
                   .before = std::move(before)};
 }
 
-AppResult<Json> App::check(const Wish& wish) {
-  const auto prepared = prepare(wish);
+AppResult<Json> App::check(const Wish& wish, ModelWait& wait) {
+  const auto prepared = prepare(wish, wait);
   if (!prepared) return std::unexpected(prepared.error());
   return fit_json(prepared->prompt.fit);
 }
 
-AppResult<std::pair<Json, bool>> App::start(Wish wish) {
+AppResult<std::pair<Json, bool>> App::start(Wish wish, ModelWait& wait) {
   const std::lock_guard starting(start_mutex_);
   const std::string& conversation = wish.run.conversation.id;
   // A repetition finds the conversation full or running, so it is known before anything else is looked at.
@@ -94,7 +94,7 @@ AppResult<std::pair<Json, bool>> App::start(Wish wish) {
     if (!shown) return std::unexpected(shown.error());
     return std::pair(std::move(*shown), false);
   }
-  auto prepared = prepare(wish);
+  auto prepared = prepare(wish, wait);
   if (!prepared) return std::unexpected(prepared.error());
   chat::Store& store = store_for(wish);
   const bool temporary = &store == temporary_.get();
@@ -109,7 +109,7 @@ AppResult<std::pair<Json, bool>> App::start(Wish wish) {
   if (!stored) return std::unexpected(from_refusal(stored.error()));
   if (temporary) is_temporary_now(conversation);
 
-  auto run = std::make_shared<LiveRun>(store, stored->value, *prepared->model, std::move(prepared->before),
+  auto run = std::make_shared<LiveRun>(store, stored->value, prepared->model, std::move(prepared->before),
                                        prepared->options.thinking_budget, ledger() ? &ledger()->prices() : nullptr);
   {
     const std::lock_guard lock(mutex_);

@@ -43,7 +43,7 @@ std::string cleaned(std::string_view text) {
 struct App::TitleRun {
   std::string conversation;
   chat::Store* store = nullptr;
-  engine::LoadedModel* model = nullptr;
+  ModelUse model;
   std::mutex mutex;
   std::optional<engine::RunId> id;  // under mutex, as what follows
   bool cancelled = false;
@@ -69,10 +69,11 @@ void App::name_after(const chat::Conversation& conversation) {
   if (!all || all->at("titles") != true) return;
   const auto thread = kept_->thread(conversation.id);
   if (!thread || std::ranges::count(thread->messages, "assistant", &chat::Message::role) != 1) return;
-  (void)make_title(conversation.id);
+  ModelWait wait;  // not waited: a model that is not loaded any more names nothing
+  (void)make_title(conversation.id, wait);
 }
 
-AppResult<bool> App::make_title(const std::string& conversation) {
+AppResult<bool> App::make_title(const std::string& conversation, ModelWait& wait) {
   chat::Store& store = store_of(conversation);
   const auto thread = store.thread(conversation);
   if (!thread) return std::unexpected(from_refusal(thread.error()));
@@ -85,7 +86,7 @@ AppResult<bool> App::make_title(const std::string& conversation) {
   }
   const auto options = options_for(thread->conversation.options, Json::object());
   if (!options) return std::unexpected(options.error());
-  const auto model = model_for(*options);
+  const auto model = model_for(*options, wait);
   if (!model) return std::unexpected(model.error());
   tokens::RenderOptions rendering;
   if ((*model)->chat_template().can_think()) rendering.thinking = false;

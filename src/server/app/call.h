@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "chat/outcome.h"
-#include "server/http.h"
+#include "server/routes.h"
 
 namespace fathom::server::app {
 
@@ -32,9 +32,11 @@ Response error_reply(const AppError& error);
 
 class Call {
  public:
-  Call(const Request& request, std::vector<std::string> values) : request_(request), values_(std::move(values)) {}
+  Call(const Request& request, std::vector<std::string> values, ModelWait& wait)
+      : request_(request), values_(std::move(values)), wait_(wait) {}
 
   const Request& request() const { return request_; }
+  ModelWait& wait() const { return wait_; }
   const std::string& value(std::size_t index) const { return values_.at(index); }  // of the path, decoded
   std::optional<std::string> query(std::string_view name) const;                   // decoded; "" where it is broken
   AppResult<std::int64_t> query_integer(std::string_view name, std::int64_t low, std::int64_t high,
@@ -46,6 +48,7 @@ class Call {
  private:
   const Request& request_;
   std::vector<std::string> values_;
+  ModelWait& wait_;
 };
 
 // SHA-256 of an object's text, its fields in the order in which they came: to know a request again.

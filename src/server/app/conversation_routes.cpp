@@ -164,7 +164,7 @@ Reply restore_conversation(App& app, const Call& call) {
 }
 
 Reply make_title(App& app, const Call& call) {
-  const auto begun = app.make_title(call.value(0));
+  const auto begun = app.make_title(call.value(0), call.wait());
   if (!begun) return error_reply(begun.error());
   return Response{.status = 202};
 }

@@ -34,9 +34,9 @@ AppError unreadable(const std::string& message, std::size_t bytes) {
   return {.status = 415, .code = "unsupported_file", .message = message};
 }
 
-Json sent_file_json(App& app, const chat::File& file) {
+Json sent_file_json(App& app, const chat::File& file, ModelWait& wait) {
   Json json = file_json(file);
-  const auto model = app.model_for({});
+  const auto model = app.model_for({}, wait);
   json["indexed"] = model.has_value() && file.tokens > most_file_tokens((*model)->context_length());
   return json;
 }
@@ -55,7 +55,7 @@ Reply put_file(App& app, const Call& call) {
     return error_reply(bad_request("", "expected the file's bytes, with Content-Type application/octet-stream"));
   auto text = chat::read_file_text(request.body);
   if (!text) return error_reply(unreadable(text.error().message, request.body.size()));
-  const auto model = app.model_for({});
+  const auto model = app.model_for({}, call.wait());
   if (!model) return error_reply(model.error());
   chat::NewFile file{.id = call.value(0),
                      .name = wanted->name,
@@ -66,12 +66,12 @@ Reply put_file(App& app, const Call& call) {
   file.made_of = digest_of({{"name", file.name}, {"kind", file.kind}, {"text", file.text}});
   const auto kept = (wanted->temporary ? app.temporary() : app.kept()).keep_file(file);
   if (!kept) return error_reply(from_refusal(kept.error()));
-  return json_response(200, sent_file_json(app, kept->value));
+  return json_response(200, sent_file_json(app, kept->value, call.wait()));
 }
 
 Reply get_file(App& app, const Call& call) {
   for (const chat::Store* store : app.stores()) {
-    if (const auto file = store->file(call.value(0))) return json_response(200, sent_file_json(app, *file));
+    if (const auto file = store->file(call.value(0))) return json_response(200, sent_file_json(app, *file, call.wait()));
   }
   return no_file(call.value(0));
 }

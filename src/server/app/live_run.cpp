@@ -18,11 +18,11 @@ std::string phase_event(const Json& data) {
 
 }  // namespace
 
-LiveRun::LiveRun(chat::Store& store, chat::Run run, engine::LoadedModel& model, chat::Message before, int budget,
+LiveRun::LiveRun(chat::Store& store, chat::Run run, ModelUse model, chat::Message before, int budget,
                  const PriceList* prices)
     : store_(store),
       run_(std::move(run)),
-      model_(model),
+      model_(std::move(model)),
       before_(std::move(before)),
       budget_(budget),
       prices_(prices) {}
@@ -41,7 +41,7 @@ void LiveRun::submitted(engine::RunId id) {
     engine_run_ = id;
     cancel = stop_asked_.has_value();
   }
-  if (cancel) model_.engine().cancel(id);
+  if (cancel) model_->engine().cancel(id);
 }
 
 void LiveRun::failed_to_start(chat::RunError error) {
@@ -57,22 +57,22 @@ void LiveRun::stop(Why why) {
     if (!stop_asked_) stop_asked_ = why;
     id = engine_run_;
   }
-  if (id) model_.engine().cancel(*id);
+  if (id) model_->engine().cancel(*id);
 }
 
 // Null for a model without a price, rather than 0.
 Json LiveRun::cost() const {
   constexpr std::int64_t kMillion = 1'000'000;
-  if (prices_ == nullptr || prices_->cost(model_.name(), kMillion, kMillion, kMillion) == 0) return nullptr;
+  if (prices_ == nullptr || prices_->cost(model_->name(), kMillion, kMillion, kMillion) == 0) return nullptr;
   const UsageCounts used = counts_of(statistics_, reasoning_tokens_);
   return static_cast<double>(
-             prices_->cost(model_.name(), used.cache_hit_tokens, used.cache_miss_tokens, used.output_tokens)) /
+             prices_->cost(model_->name(), used.cache_hit_tokens, used.cache_miss_tokens, used.output_tokens)) /
          1e9;
 }
 
 Json LiveRun::usage() const {
   const engine::RunStatistics& s = statistics_;
-  const int context = model_.context_length();
+  const int context = model_->context_length();
   const int used = s.prompt_tokens + s.generated_tokens;
   const bool paced = s.generated_tokens > 1 && s.decode_seconds > 0;
   return {{"prompt_tokens", s.prompt_tokens},
@@ -128,7 +128,7 @@ LiveRun::Added LiveRun::add(const engine::AnswerDelta& delta) {
   if (goes_on) return Added::kThoughtEnough;
   if (delta.finish == FinishReason::kNone) {
     const bool enough = thinks && !log_.thought && budget_ >= 0 && reasoning_tokens_ >= budget_;
-    if (enough && engine_run_ && !std::exchange(thought_enough_, true)) model_.engine().cancel(*engine_run_);
+    if (enough && engine_run_ && !std::exchange(thought_enough_, true)) model_->engine().cancel(*engine_run_);
     return Added::kMore;
   }
   finish_ = delta.finish == FinishReason::kStop     ? "done"

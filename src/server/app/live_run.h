@@ -12,6 +12,7 @@
 #include "engine/answer.h"
 #include "server/app/run_log.h"
 #include "server/metering.h"
+#include "server/model_pool.h"
 
 namespace fathom::server::app {
 
@@ -19,12 +20,11 @@ class LiveRun {
  public:
   // `before` is what the message held when a run continues it; empty for a new answer. `store` must outlive the run.
   // `budget`: the tokens that it may think, -1: as many as it wants. `prices` must outlive it too; nullptr: no costs.
-  LiveRun(chat::Store& store, chat::Run run, engine::LoadedModel& model, chat::Message before, int budget,
-          const PriceList* prices);
+  LiveRun(chat::Store& store, chat::Run run, ModelUse model, chat::Message before, int budget, const PriceList* prices);
 
   const chat::Run& run() const { return run_; }
   chat::Store& store() const { return store_; }
-  engine::LoadedModel& model() const { return model_; }
+  engine::LoadedModel& model() const { return *model_; }
 
   // ---- the engine's thread
   enum class Added { kMore, kLast, kThoughtEnough };
@@ -62,7 +62,7 @@ class LiveRun {
 
   chat::Store& store_;
   const chat::Run run_;
-  engine::LoadedModel& model_;
+  const ModelUse model_;
   const chat::Message before_;
   const int budget_;
   const PriceList* const prices_;

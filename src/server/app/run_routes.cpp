@@ -27,7 +27,7 @@ Reply start_run(App& app, const Call& call) {
   if (!body) return error_reply(body.error());
   auto wish = read_wish(*body, kMessageBytes);
   if (!wish) return error_reply(wish.error());
-  const auto started = app.start(std::move(*wish));
+  const auto started = app.start(std::move(*wish), call.wait());
   if (!started) return error_reply(started.error());
   return json_response(started->second ? 201 : 200, started->first);
 }
@@ -37,7 +37,7 @@ Reply check_run(App& app, const Call& call) {
   if (!body) return error_reply(body.error());
   const auto wish = read_wish(*body, kMessageBytes);
   if (!wish) return error_reply(wish.error());
-  const auto fit = app.check(*wish);
+  const auto fit = app.check(*wish, call.wait());
   if (!fit) return error_reply(fit.error());
   return json_response(200, *fit);
 }

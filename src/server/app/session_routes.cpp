@@ -1,11 +1,7 @@
-// What the page needs to start: session, settings, presets, models, and the stream of changes.
-#include <unistd.h>
+// What the page needs to start: session, settings, presets, and the stream of changes.
+#include <algorithm>
 
-#include <filesystem>
-
-#include "base/machine.h"
 #include "chat/file_text.h"
-#include "files/catalog.h"
 #include "server/app/app_json.h"
 #include "server/app/app_routes.h"
 #include "server/app/strict_fields.h"
@@ -25,36 +21,6 @@ void one_of(StrictFields& fields, const char* name, std::initializer_list<std::s
     fields.refuse(name, fmt::format("expected one of {}, or null", fmt::join(known, ", ")));
 }
 
-Json loaded_model_json(const engine::LoadedModel& model, bool is_default) {
-  const files::CatalogEntry* entry = files::find_in_catalog(model.name());
-  const auto known = [](std::uint64_t bytes) { return bytes == 0 ? Json(nullptr) : Json(bytes); };
-  return {{"id", model.name()},
-          {"name", model.name()},
-          {"description", entry == nullptr ? "" : entry->about},
-          {"state", "loaded"},
-          {"default", is_default},
-          {"thinks", model.chat_template().can_think() ? "choice" : "never"},
-          {"bytes", entry == nullptr ? Json(nullptr) : known(entry->bytes)},
-          {"memory_bytes", entry == nullptr ? Json(nullptr) : known(entry->memory)},
-          {"fits", "well"},
-          {"context_length", model.context_length()},
-          {"tokens_per_second", nullptr},
-          {"licence", entry == nullptr ? Json(nullptr) : Json(entry->licence)},
-          {"download", nullptr},
-          {"error", nullptr}};
-}
-
-Json machine_json(const std::string& folder) {
-  const auto page = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
-  const auto pages = static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES));
-  std::error_code error;
-  const auto disk = std::filesystem::space(folder, error);
-  return {{"memory_bytes", page * pages},
-          {"memory_free_bytes", base::usable_memory()},
-          {"disk_free_bytes", error ? 0 : disk.available},
-          {"cores", base::usable_threads()}};
-}
-
 }  // namespace
 
 Reply get_session(App& app, const Call&) {
@@ -62,7 +28,7 @@ Reply get_session(App& app, const Call&) {
   if (!settings) return error_reply(settings.error());
   const Json features = {{"files", true},
                          {"web_search", false},
-                         {"downloads", false},
+                         {"downloads", app.library().can_fetch()},
                          {"imports", true},
                          {"usage", app.ledger() != nullptr},
                          {"people", false},
@@ -132,12 +98,6 @@ Reply remove_preset(App& app, const Call& call) {
   if (!removed) return error_reply(from_refusal(removed.error()));
   if (*removed) app.changes().publish({{"type", "presets"}});
   return Response{.status = 204};
-}
-
-Reply list_app_models(App& app, const Call&) {
-  Json models = Json::array();
-  for (const auto& model : app.shelf().models) models.push_back(loaded_model_json(*model, models.empty()));
-  return json_response(200, {{"models", std::move(models)}, {"machine", machine_json(app.folder())}});
 }
 
 }  // namespace fathom::server::app

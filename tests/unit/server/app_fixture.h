@@ -37,7 +37,7 @@ class AppTest : public testing::Test {
     metering_ =
         std::make_shared<Metering>("", *database, PriceList{.models = {{"fake", {.cache_miss = 2, .output = 8}}}});
     auto made = App::make(
-        {.kept = store_, .shelf = {.models = {model_}}, .version = "9.9", .folder = "/", .metering = metering_});
+        {.kept = store_, .models = ModelPool::of({model_}), .version = "9.9", .folder = "/", .metering = metering_});
     ASSERT_TRUE(made) << made.error().message;
     app_ = std::move(*made);
   }
@@ -50,15 +50,19 @@ class AppTest : public testing::Test {
   };
   Reply reply_to(const std::string& method, const std::string& target, const Json& body = nullptr,
                  std::vector<Header> headers = {}) {
+    ModelWait wait;
     return app_->answer({.method = method,
                          .target = target,
                          .headers = std::move(headers),
-                         .body = body.is_null() ? "" : json_text(body)});
+                         .body = body.is_null() ? "" : json_text(body)},
+                        wait);
   }
   // Bytes, as files are sent.
   Answer send(const std::string& target, const std::string& bytes,
               const std::string& type = "application/octet-stream") {
-    Reply reply = app_->answer({.method = "PUT", .target = target, .headers = {{"Content-Type", type}}, .body = bytes});
+    ModelWait wait;
+    Reply reply =
+        app_->answer({.method = "PUT", .target = target, .headers = {{"Content-Type", type}}, .body = bytes}, wait);
     return answered(std::move(reply));
   }
   Answer ask(const std::string& method, const std::string& target, const Json& body = nullptr,

@@ -43,6 +43,14 @@ Answer Asker::ask(std::string method, std::string path, std::string body, std::v
   if (auto refused = router_.refuse(request)) return {refused->status, refused->content_type, refused->body, "", false};
   Bell bell;  // outlives the reply
   Reply reply = router_.answer(request);
+  if (auto* delay = std::get_if<std::unique_ptr<Delay>>(&reply)) {
+    const std::unique_ptr<Delay> waited = std::move(*delay);
+    waited->set_wake(bell.waker());
+    while (!waited->is_over() && bell.wait()) {
+    }
+    EXPECT_TRUE(waited->is_over()) << "the model did not come";
+    reply = waited->reply();
+  }
   if (auto* response = std::get_if<Response>(&reply))
     return {response->status, response->content_type, response->body, "", false};
   if (auto* late = std::get_if<std::unique_ptr<LateResponse>>(&reply)) {

@@ -24,7 +24,9 @@ struct Answer {
 class Asker {
  public:
   explicit Asker(std::vector<std::shared_ptr<engine::LoadedModel>> models, std::string api_key = {})
-      : router_({.shelf = {.models = std::move(models), .created = 1700000000},
+      : Asker(ModelPool::of(std::move(models), 1700000000), std::move(api_key)) {}
+  explicit Asker(std::shared_ptr<ModelPool> models, std::string api_key = {})
+      : router_({.models = std::move(models),
                  .version = "9.9",
                  .metering = std::make_shared<Metering>(std::move(api_key), nullptr, PriceList{})},
                 AccessRules{}, {}) {}

@@ -52,7 +52,7 @@ class FakeEngine final : public engine::Engine {
   std::vector<std::jthread> threads_;  // last: they use the rest
 };
 
-class FakeModel final : public engine::LoadedModel {
+class FakeModel : public engine::LoadedModel {
  public:
   explicit FakeModel(std::string name = "fake", int context = 2000, const std::vector<std::string>& further = {});
 

@@ -19,7 +19,7 @@ constexpr PageFile kPage[] = {{"/", "text/html; charset=utf-8", "\"abc\"", "<p>p
 class RouterTest : public testing::Test {
  protected:
   Router router(AccessRules rules = {.bound_host = "127.0.0.1"}, std::string api_key = {}) {
-    return Router({.shelf = {.models = {model_, other_}, .created = 1700000000},
+    return Router({.models = ModelPool::of({model_, other_}, 1700000000),
                    .version = "9.9",
                    .metering = std::make_shared<Metering>(std::move(api_key), nullptr, PriceList{})},
                   std::move(rules), kPage);

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "fake_model.h"
 #include "files/json.h"
 #include "test_client.h"
@@ -83,6 +85,66 @@ TEST_F(ServerTest, AStreamArrivesAsItIsMade) {
   const std::string text = unchunked(client.read_until("\r\n0\r\n\r\n"));
   EXPECT_TRUE(text.ends_with("data: [DONE]\n\n"));
   EXPECT_EQ(count(text, "data: "), 9);  // role, six letters, finish, done
+}
+
+// Two models that take their time to load; one of them fails.
+std::shared_ptr<ModelPool> slow_models(milliseconds load_time) {
+  return std::make_shared<ModelPool>(
+      ModelPool::Options{.look = [](const ModelSource&) -> base::Result<ModelFacts> { return ModelFacts{}; },
+                         .load = [load_time](const ModelSource& source, std::uint64_t,
+                                             const auto&) -> base::Result<std::shared_ptr<engine::LoadedModel>> {
+                           std::this_thread::sleep_for(load_time);
+                           if (source.name == "broken") return base::fail("broken: a tensor is missing");
+                           return std::make_shared<FakeModel>(source.name);
+                         }},
+      std::vector<ModelSource>{{.name = "slow"}, {.name = "broken"}});
+}
+
+TEST_F(ServerTest, AStreamWaitsForItsModelWithSignsOfLife) {
+  auto started = Server::start({.port = 0, .keep_alive = milliseconds(30)}, slow_models(milliseconds(200)));
+  ASSERT_TRUE(started);
+  TestClient client((*started)->port());
+  client.send(http_request("POST", kChat, kAskStream));
+  const std::string all = client.read_until("0\r\n\r\n");
+  EXPECT_EQ(count(all, "HTTP/1.1"), 1);
+  EXPECT_TRUE(all.contains("Content-Type: text/event-stream\r\n"));
+  const std::string text = unchunked(all);
+  EXPECT_TRUE(text.starts_with(": keep-alive\n\n")) << text;
+  EXPECT_TRUE(text.contains(R"("content":"H")"));
+  EXPECT_TRUE(text.ends_with("data: [DONE]\n\n"));
+  client.forget();
+  client.send(http_request("POST", kChat, kAsk));
+  EXPECT_TRUE(client.read_until("}}}").contains("Content-Length")) << "now it is there at once";
+}
+
+TEST_F(ServerTest, AModelThatDoesNotLoadEndsAStreamThatHasBegun) {
+  auto started = Server::start({.port = 0, .keep_alive = milliseconds(30)}, slow_models(milliseconds(200)));
+  ASSERT_TRUE(started);
+  TestClient client((*started)->port());
+  client.send(
+      http_request("POST", kChat, R"({"model":"broken","stream":true,"messages":[{"role":"user","content":"Hi"}]})"));
+  const std::string text = unchunked(client.read_until("0\r\n\r\n"));
+  EXPECT_TRUE(text.contains(R"(data: {"error":{"message":"broken: a tensor is missing")")) << text;
+  EXPECT_TRUE(text.ends_with("data: [DONE]\n\n"));
+  client.forget();
+  client.send(http_request("POST", kChat, R"({"model":"broken","messages":[{"role":"user","content":"Hi"}]})"));
+  const std::string whole = client.read_until("0\r\n\r\n");
+  EXPECT_TRUE(unchunked(whole).starts_with("\n")) << "blanks before a response that is late";
+  EXPECT_EQ(Json::parse(unchunked(whole))["error"]["code"], "model_load_failed");
+}
+
+TEST_F(ServerTest, OthersAreAnsweredWhileAModelIsLoaded) {
+  auto started = Server::start({.port = 0}, slow_models(seconds(1)));
+  ASSERT_TRUE(started);
+  TestClient waits((*started)->port()), gone((*started)->port()), other((*started)->port());
+  waits.send(http_request("POST", kChat, kAsk));
+  gone.send(http_request("POST", kChat, kAsk));
+  gone.close();
+  const auto start = steady_clock::now();
+  other.send(http_request("GET", "/v1/models"));
+  other.read_until("broken");
+  EXPECT_LT(steady_clock::now() - start, milliseconds(700));
+  EXPECT_TRUE(waits.read_until("}}}").contains("Hello!"));
 }
 
 TEST_F(ServerTest, ReasoningComesApartFromTheAnswer) {
@@ -342,7 +404,7 @@ TEST(ServerStart, SaysWhatIsWrong) {
   EXPECT_TRUE(second.error().message.contains("in use"));
   EXPECT_FALSE(Server::start({.host = "no address"}, {model}));
   EXPECT_FALSE(Server::start({.port = 70000}, {model}));
-  EXPECT_FALSE(Server::start({.port = 0}, {}));
+  EXPECT_FALSE(Server::start({.port = 0}, std::vector<std::shared_ptr<engine::LoadedModel>>{}));
 }
 
 TEST(ServerStart, ListensOnIPv6) {

@@ -234,6 +234,21 @@ class App {
     void this.setOptions({ ...none, ...options }).then(() => this.toast(words.t.presetUsed(name)));
   }
 
+  // For this conversation; the server loads it meanwhile.
+  async useModel(model: Model): Promise<void> {
+    await this.choose({ model: model.id });
+    if (model.state !== "on_disk") return;
+    await this.attempt(async () => {
+      this.#takeModel(await given(api.POST("/app/models/{model}/load", { params: { path: { model: model.id } } })));
+    });
+  }
+
+  async fetchModel(id: string, state: "running" | "paused"): Promise<void> {
+    await this.attempt(async () => {
+      this.#takeModel(await given(api.PUT("/app/models/{model}/download", { params: { path: { model: id } }, body: { state } })));
+    });
+  }
+
   #takeModel(model: Model): void {
     const known = this.models.some((other) => other.id === model.id);
     this.models = known ? this.models.map((other) => (other.id === model.id ? model : other)) : [...this.models, model];

@@ -68,6 +68,11 @@ export const en = {
   tooLarge: "does not fit this machine", loaded: "Loaded", onDisk: "On this machine", remote: "Can be fetched",
   downloading: "Downloading", paused: "Paused", pause: "Pause", resume: "Resume", fetch: "Download", use: "Use",
   secondsLeft: (s: string) => `${s} left`, moreModels: "All models", perSecondHere: (n: string) => `about ${n} tokens/s here`,
+  firstModel: "A model that thinks", notNow: "Not now",
+  smallModel: "The model here is very small. It shows that everything works, but it knows little, reasons poorly and often says what is not true.",
+  firstModelFacts: (n: string, s: string, t: string, m: string) =>
+    `${n} thinks before it answers and is good at arithmetic, though still weak at facts. It is ${s} to download, about ${t} on a line of 50 Mbit/s, and needs ${m} of memory.`,
+  firstModelHere: (n: string) => `${n} is here.`,
   machine: (m: string, f: string) => `This machine has ${m} of memory, ${f} of it free.`,
   keys: { search: "Search", sidebar: "Show or hide the sidebar", new: "New chat", help: "Show this list", send: "Send",
     line: "New line", edit: "Edit the last question", stop: "Stop the answer", focus: "Go to the message box" },

@@ -69,6 +69,11 @@ export const ko: Texts = {
   tooLarge: "이 컴퓨터에 들어가지 않습니다", loaded: "불러옴", onDisk: "이 컴퓨터에 있음", remote: "받을 수 있음",
   downloading: "받는 중", paused: "멈춤", pause: "일시 정지", resume: "이어받기", fetch: "받기", use: "쓰기",
   secondsLeft: (s) => `${s} 남음`, moreModels: "모든 모델", perSecondHere: (n) => `여기서 약 ${n}토큰/초`,
+  firstModel: "생각하는 모델", notNow: "나중에",
+  smallModel: "지금 있는 모델은 아주 작습니다. 모든 것이 작동하는지 보여 줄 수는 있지만, 아는 것이 적고 추론이 서툴며 사실이 아닌 말을 자주 합니다.",
+  firstModelFacts: (n, s, t, m) =>
+    `${n} 모델은 답하기 전에 생각하며 계산을 잘하지만, 사실에는 아직 약합니다. 받을 크기는 ${s}(50Mbit/s 회선에서 약 ${t}), 필요한 메모리는 ${m}입니다.`,
+  firstModelHere: (n) => `${n} 모델을 받았습니다.`,
   machine: (m, f) => `이 컴퓨터의 메모리는 ${m}이고, ${f}가 비어 있습니다.`,
   keys: { search: "검색", sidebar: "사이드바 보이기/숨기기", new: "새 대화", help: "이 목록 보기", send: "보내기",
     line: "줄 바꿈", edit: "마지막 질문 편집", stop: "답변 멈추기", focus: "메시지 칸으로 가기" },

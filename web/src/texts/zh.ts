@@ -68,6 +68,11 @@ export const zh: Texts = {
   tooLarge: "这台电脑放不下", loaded: "已加载", onDisk: "在这台电脑上", remote: "可以下载",
   downloading: "正在下载", paused: "已暂停", pause: "暂停", resume: "继续下载", fetch: "下载", use: "使用",
   secondsLeft: (s) => `剩余 ${s}`, moreModels: "所有模型", perSecondHere: (n) => `在此约 ${n} token/秒`,
+  firstModel: "会思考的模型", notNow: "以后再说",
+  smallModel: "现在的模型非常小：它只能表明一切运转正常，但知识很少，推理能力差，常常说错。",
+  firstModelFacts: (n, s, t, m) =>
+    `${n} 会先思考再回答，擅长计算，但对事实仍不可靠。下载大小 ${s}（50 Mbit/s 线路约 ${t}），需要 ${m} 内存。`,
+  firstModelHere: (n) => `${n} 已下载。`,
   machine: (m, f) => `这台电脑有 ${m} 内存，其中 ${f} 空闲。`,
   keys: { search: "搜索", sidebar: "显示或隐藏侧边栏", new: "新对话", help: "显示此列表", send: "发送",
     line: "换行", edit: "编辑上一个问题", stop: "停止回答", focus: "转到消息框" },
