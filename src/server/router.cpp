@@ -14,12 +14,6 @@ namespace fathom::server {
 
 extern const std::string_view kOpenApiText;  // src/server/openapi.json; cmake/embed.cmake
 
-namespace {
-
-Reply openapi(const RouteContext&, const Request&) {
-  return Response{.content_type = "application/json", .body = std::string(kOpenApiText)};
-}
-
 // Whose clients a route is for, and what they read apart from answers.
 struct Dialect {
   std::string_view name;
@@ -28,6 +22,13 @@ struct Dialect {
   std::string_view sign_of_life = ": keep-alive\n\n";  // in a stream that has not begun
   std::string_view before_error, after_error;          // of a stream that ends with a response's body
 };
+
+namespace {
+
+Reply openapi(const RouteContext&, const Request&) {
+  return Response{.content_type = "application/json", .body = std::string(kOpenApiText)};
+}
+
 constexpr Dialect kOpenAi{.name = "openai", .before_error = "data: ", .after_error = "\n\ndata: [DONE]\n\n"};
 constexpr Dialect kResponses{.name = "openai", .before_error = "event: error\ndata: ", .after_error = "\n\n"};
 constexpr Dialect kAnthropic{
