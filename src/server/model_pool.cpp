@@ -39,28 +39,37 @@ ModelFacts facts_of(const engine::LoadedModel& model) {
 
 // ---- tickets
 
+LoadTicket::~LoadTicket() {
+  std::optional<ApiResult<ModelUse>> result;  // dropped without the lock
+  const std::lock_guard lock(slot_->mutex);
+  slot_->given_up = true;
+  slot_->wake = {};
+  result.swap(slot_->result);
+}
+
 void LoadTicket::set_wake(std::function<void()> wake) {
-  const std::lock_guard lock(mutex_);
-  wake_ = std::move(wake);
-  if (wake_ && result_) wake_();
+  const std::lock_guard lock(slot_->mutex);
+  slot_->wake = std::move(wake);
+  if (slot_->wake && slot_->result) slot_->wake();
 }
 
 std::optional<ApiResult<ModelUse>> LoadTicket::result() const {
-  const std::lock_guard lock(mutex_);
-  return result_;
+  const std::lock_guard lock(slot_->mutex);
+  return slot_->result;
 }
 
 ApiResult<ModelUse> LoadTicket::wait() const {
-  std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return result_.has_value(); });
-  return *result_;
+  std::unique_lock lock(slot_->mutex);
+  slot_->changed.wait(lock, [this] { return slot_->result.has_value(); });
+  return *slot_->result;
 }
 
-void LoadTicket::give(ApiResult<ModelUse> result) {
-  const std::lock_guard lock(mutex_);
-  result_ = std::move(result);
-  changed_.notify_all();
-  if (wake_) wake_();
+void LoadTicket::Slot::give(ApiResult<ModelUse> given) {
+  const std::lock_guard lock(mutex);
+  if (given_up) return;
+  result = std::move(given);
+  changed.notify_all();
+  if (wake) wake();
 }
 
 // ---- the pool
@@ -74,13 +83,12 @@ struct ModelPool::State : std::enable_shared_from_this<ModelPool::State> {
     std::uint64_t memory = 0;
     std::shared_ptr<const ModelFacts> facts;
     std::string error;
-    bool looked = false;      // at its files, or it is known to be useless
-    bool was_wanted = false;  // at some time
+    bool looked = false;  // at its files, or it is known to be useless
     bool removed = false;
     int uses = 0;
     KeepAlive keep_alive{};
     steady_clock::time_point idle_since;
-    std::vector<std::weak_ptr<LoadTicket>> waiting;
+    std::vector<std::weak_ptr<LoadTicket::Slot>> waiting;
     std::shared_ptr<LoadTicket> unattended;  // of whoever wants it loaded and does not wait
     std::uint64_t turn = 0;                  // who asked first loads first
   };
@@ -94,6 +102,7 @@ struct ModelPool::State : std::enable_shared_from_this<ModelPool::State> {
     news.notify_all();
   }
   Entry* find(std::string_view name);
+  ApiResult<Asked> ask(std::string_view name, std::optional<KeepAlive> wanted);
   ApiError no_such(std::string_view name) const;
   ModelStatus status_of(const Entry& entry) const;
   ModelUse lease(Entry& entry);
@@ -199,7 +208,7 @@ ModelUse ModelPool::State::lease(Entry& entry) {
 }
 
 bool ModelPool::State::is_waited_for(Entry& entry) {
-  std::erase_if(entry.waiting, [](const auto& ticket) { return ticket.expired(); });
+  std::erase_if(entry.waiting, [](const auto& slot) { return slot.expired(); });
   return !entry.waiting.empty();
 }
 
@@ -310,11 +319,10 @@ void ModelPool::State::look(Entry& entry, Lock& lock) {
   tell(entry.source.name, lock);
 }
 
-// A model that has the server to itself may take all; several share, each up to a context of full length, as long as
+// A model that is the only one may take all; several share, each up to a context of full length, as long as
 // that leaves another one half of what it does not need itself.
 std::uint64_t ModelPool::State::wanted_memory(const Entry& entry) const {
-  const auto wanted = std::ranges::count_if(entries, [](const auto& e) { return e->was_wanted && !e->removed; });
-  if (wanted < 2) return options.memory;
+  if (std::ranges::count(entries, false, [](const auto& e) { return e->removed; }) < 2) return options.memory;
   const std::uint64_t least = entry.facts->least_memory;
   return std::max(least, std::min(entry.facts->full_memory, least + (options.memory - least) / 2));
 }
@@ -424,22 +432,22 @@ void ModelPool::State::load(Entry& entry, std::uint64_t memory, Lock& lock) {
   tell(entry.source.name, lock);
 }
 
-// Tickets are answered without the lock: the last holder of one may be this thread, and what it lets go takes the lock.
+// Tickets are answered without the lock: a use that nobody waits for any more is let go here, which takes the lock.
 void ModelPool::State::answer_waiting(Entry& entry, const ApiError* error, Lock& lock) {
-  std::vector<std::pair<std::shared_ptr<LoadTicket>, ApiResult<ModelUse>>> answers;
+  std::vector<std::pair<std::shared_ptr<LoadTicket::Slot>, ApiResult<ModelUse>>> answers;
   for (const auto& waiting : std::exchange(entry.waiting, {})) {
-    auto ticket = waiting.lock();
-    if (!ticket) continue;
+    auto slot = waiting.lock();
+    if (!slot) continue;
     if (error != nullptr) {
-      answers.emplace_back(std::move(ticket), std::unexpected(*error));
+      answers.emplace_back(std::move(slot), std::unexpected(*error));
     } else {
-      answers.emplace_back(std::move(ticket), lease(entry));
+      answers.emplace_back(std::move(slot), lease(entry));
     }
   }
   if (error != nullptr) entry.condition = Condition::kUnloaded;
   std::shared_ptr<LoadTicket> unattended = std::move(entry.unattended);
   lock.unlock();
-  for (auto& [ticket, result] : answers) ticket->give(std::move(result));
+  for (auto& [slot, result] : answers) slot->give(std::move(result));
   answers.clear();
   unattended.reset();
   lock.lock();
@@ -508,28 +516,32 @@ void ModelPool::set_changed(std::function<void(const std::string& name)> changed
   state_->changed = std::move(changed);
 }
 
-ApiResult<ModelPool::Asked> ModelPool::ask(std::string_view name, std::optional<KeepAlive> keep_alive) {
-  const std::lock_guard lock(state_->mutex);
-  if (state_->closed) return std::unexpected(stopping());
-  State::Entry* entry = state_->find(name);
-  if (entry == nullptr) return std::unexpected(state_->no_such(name));
-  entry->was_wanted = true;
-  if (!entry->source.stays) entry->keep_alive = keep_alive.value_or(state_->options.keep_alive);
-  if (entry->condition == Condition::kLoaded) return Asked{.use = state_->lease(*entry)};
+ApiResult<ModelPool::Asked> ModelPool::State::ask(std::string_view name, std::optional<KeepAlive> wanted) {
+  if (closed) return std::unexpected(stopping());
+  Entry* entry = find(name);
+  if (entry == nullptr) return std::unexpected(no_such(name));
+  if (!entry->source.stays) entry->keep_alive = wanted.value_or(options.keep_alive);
+  if (entry->condition == Condition::kLoaded) return Asked{.use = lease(*entry)};
   auto ticket = std::make_shared<LoadTicket>();
-  if (entry->waiting.empty()) entry->turn = ++state_->turns;
-  entry->waiting.push_back(ticket);
+  if (entry->waiting.empty()) entry->turn = ++turns;
+  entry->waiting.push_back(ticket->slot_);
   if (entry->condition == Condition::kUnloaded) entry->condition = Condition::kWaiting;
-  state_->stir();
+  stir();
   return Asked{.ticket = std::move(ticket)};
 }
 
-ApiResult<void> ModelPool::load(std::string_view name) {
-  auto asked = ask(name);
-  if (!asked) return std::unexpected(asked.error());
+ApiResult<ModelPool::Asked> ModelPool::ask(std::string_view name, std::optional<KeepAlive> keep_alive) {
   const std::lock_guard lock(state_->mutex);
-  State::Entry* entry = state_->find(name);
-  if (asked->ticket && entry != nullptr) entry->unattended = std::move(asked->ticket);
+  return state_->ask(name, keep_alive);
+}
+
+ApiResult<void> ModelPool::load(std::string_view name) {
+  Asked asked;  // what of it is not kept is let go without the lock
+  const std::lock_guard lock(state_->mutex);
+  auto answer = state_->ask(name, std::nullopt);
+  if (!answer) return std::unexpected(answer.error());
+  asked = std::move(*answer);
+  if (asked.ticket) std::swap(state_->find(name)->unattended, asked.ticket);
   return {};
 }
 

@@ -41,6 +41,11 @@ ModelFacts facts_of(const engine::LoadedModel& model);
 // What a request waits with for a model that is being loaded.
 class LoadTicket {
  public:
+  LoadTicket() = default;
+  LoadTicket(const LoadTicket&) = delete;
+  LoadTicket& operator=(const LoadTicket&) = delete;
+  ~LoadTicket();  // with whatever use came of it
+
   // Called on any thread once there is a result, at once where it is there: it must only post. Empty: nobody waits.
   void set_wake(std::function<void()> wake);
   // None until the model is there, or why it is not.
@@ -49,12 +54,16 @@ class LoadTicket {
 
  private:
   friend class ModelPool;
-  void give(ApiResult<ModelUse> result);
-
-  mutable std::mutex mutex_;  // of all
-  mutable std::condition_variable changed_;
-  std::function<void()> wake_;
-  std::optional<ApiResult<ModelUse>> result_;
+  // What the pool fills in. It may hold this a moment longer than there is a ticket, and then holds no use.
+  struct Slot {
+    std::mutex mutex;  // of all
+    std::condition_variable changed;
+    std::function<void()> wake;
+    std::optional<ApiResult<ModelUse>> result;
+    bool given_up = false;
+    void give(ApiResult<ModelUse> result);
+  };
+  std::shared_ptr<Slot> slot_ = std::make_shared<Slot>();
 };
 
 struct ModelSource {

@@ -154,6 +154,17 @@ TEST_F(Pool, UnloadsTheOneUnusedForTheLongestTimeWhereMemoryIsShort) {
   EXPECT_LE(most_, 2 * kNeed);
 }
 
+TEST_F(Pool, GivesTheOnlyModelAllMemoryUntilThereIsAnother) {
+  make({.names = {"a"}});
+  (void)use("a");
+  EXPECT_EQ(pool_->status("a")->memory, 2 * kNeed);
+  pool_->add({.name = "b"});
+  (void)use("b");
+  (void)use("a");
+  EXPECT_EQ(pool_->status("a")->memory, kNeed);
+  EXPECT_EQ(state("b"), State::kLoaded);
+}
+
 TEST_F(Pool, WaitsForAnswersToEndWhereAllAreInUse) {
   make({});
   auto a = use("a"), b = use("b");

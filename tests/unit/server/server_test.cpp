@@ -105,7 +105,7 @@ TEST_F(ServerTest, AStreamWaitsForItsModelWithSignsOfLife) {
   ASSERT_TRUE(started);
   TestClient client((*started)->port());
   client.send(http_request("POST", kChat, kAskStream));
-  const std::string all = client.read_until("0\r\n\r\n");
+  const std::string all = client.read_until("\r\n0\r\n\r\n");
   EXPECT_EQ(count(all, "HTTP/1.1"), 1);
   EXPECT_TRUE(all.contains("Content-Type: text/event-stream\r\n"));
   const std::string text = unchunked(all);
@@ -123,12 +123,12 @@ TEST_F(ServerTest, AModelThatDoesNotLoadEndsAStreamThatHasBegun) {
   TestClient client((*started)->port());
   client.send(
       http_request("POST", kChat, R"({"model":"broken","stream":true,"messages":[{"role":"user","content":"Hi"}]})"));
-  const std::string text = unchunked(client.read_until("0\r\n\r\n"));
+  const std::string text = unchunked(client.read_until("\r\n0\r\n\r\n"));
   EXPECT_TRUE(text.contains(R"(data: {"error":{"message":"broken: a tensor is missing")")) << text;
   EXPECT_TRUE(text.ends_with("data: [DONE]\n\n"));
   client.forget();
   client.send(http_request("POST", kChat, R"({"model":"broken","messages":[{"role":"user","content":"Hi"}]})"));
-  const std::string whole = client.read_until("0\r\n\r\n");
+  const std::string whole = client.read_until("\r\n0\r\n\r\n");
   EXPECT_TRUE(unchunked(whole).starts_with("\n")) << "blanks before a response that is late";
   EXPECT_EQ(Json::parse(unchunked(whole))["error"]["code"], "model_load_failed");
 }
