@@ -276,6 +276,7 @@ void add_log_flags(CLI::App& c, ServeFlags& f) {
   c.add_option_function<std::string>("--log-format", set_json, "text or json (default: text)")
       ->check(CLI::IsMember({"text", "json"}));
   c.add_option("--log-file", f.log.file, "append to this file (default: standard error)")->type_name("FILE");
+  c.add_flag("--quiet", f.log.quiet, "log only what fails");
   c.add_flag("--log-prompts", f.log.prompts, "what is asked too: the bodies of requests, prompts and all");
 }
 

@@ -116,6 +116,7 @@ base::Result<std::shared_ptr<RequestLog>> RequestLog::open(const LogOptions& opt
           std::make_unique<spdlog::pattern_formatter>("%Y-%m-%dT%H:%M:%S.%eZ %l %v", spdlog::pattern_time_type::utc));
     }
     logger->flush_on(spdlog::level::info);
+    if (options.quiet) logger->set_level(spdlog::level::warn);
     return logger;
   };
   spdlog::set_default_logger(make("server"));
@@ -126,8 +127,10 @@ RequestLog::RequestLog(std::shared_ptr<spdlog::logger> logger, const LogOptions&
     : logger_(std::move(logger)), json_(options.json), prompts_(options.prompts) {}
 
 void RequestLog::write(const Request& request) const {
+  const auto level = request.record->status >= 500 ? spdlog::level::warn : spdlog::level::info;
+  if (!logger_->should_log(level)) return;
   const Json fields = fields_of(request, prompts_);
-  logger_->info("{}", json_ ? json_text(fields) : words_of(fields));
+  logger_->log(level, "{}", json_ ? json_text(fields) : words_of(fields));
 }
 
 }  // namespace fathom::server

@@ -17,6 +17,7 @@ struct LogOptions {
   bool json = false;
   std::string file;      // appended to; "": standard error
   bool prompts = false;  // requests' bodies too
+  bool quiet = false;    // nothing of what went as it should; a request that the server failed is told
 };
 
 class RequestLog {

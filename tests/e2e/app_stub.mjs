@@ -138,6 +138,18 @@ export class AppStub {
     stub.url = `http://127.0.0.1:${stub.server.address().port}`;
     return stub;
   }
+  // How an import stands of which these bytes have come.
+  imported(bytes, last) {
+    const state = { state: "running", source: "chatgpt", read_bytes: bytes.length, conversations: 0, messages: 0, skipped: [], error: null };
+    if (!last) return state;
+    try {
+      const list = JSON.parse(bytes.toString());
+      for (const { conversation_id: name, title } of list) this.add(name, title, [["Q", "A"]]);
+      return { ...state, state: "done", conversations: list.length, messages: 2 * list.length, skipped: ["conversation 9 of the file: it has no id"] };
+    } catch {
+      return { ...state, state: "failed", error: { code: "bad_import", message: "the file is no export: not valid JSON at byte 1" } };
+    }
+  }
   stop() {
     this.cut();
     this.server.close();
@@ -438,15 +450,10 @@ const routes = [
     if (from !== known.length) return { error: { status: 400, code: "bad_request", message: `from: expected ${known.length}` } };
     const bytes = Buffer.concat([known, body]);
     this.imports.set(id, bytes);
-    const state = { state: "running", source: "chatgpt", read_bytes: bytes.length, conversations: 0, messages: 0, skipped: [], error: null };
-    if (query.get("last") !== "true") return state;
-    try {
-      const list = JSON.parse(bytes.toString());
-      for (const { conversation_id: name, title } of list) this.add(name, title, [["Q", "A"]]);
-      return { ...state, state: "done", conversations: list.length, messages: 2 * list.length, skipped: ["conversation 9 of the file: it has no id"] };
-    } catch {
-      return { ...state, state: "failed", error: { code: "bad_import", message: "the file is no export: not valid JSON at byte 1" } };
-    }
+    return this.imported(bytes, query.get("last") === "true");
+  }),
+  route("GET", "/app/imports/{id}", function ({ id }) {
+    return this.imports.has(id) ? this.imported(this.imports.get(id), false) : missing;
   }),
   route("GET", "/app/files/{id}", function ({ id }) { return this.files.get(id) ?? missing; }),
   route("DELETE", "/app/files/{id}", function ({ id }) {
@@ -486,7 +493,7 @@ const routes = [
   route("GET", "/app/keys", function () { return { currency: "USD", keys: this.keys }; }),
   route("POST", "/app/keys", function ({ body }) {
     if (this.keys.some(({ name }) => name === body.name)) return { error: { status: 409, code: "name_taken", message: "there is a key of this name" } };
-    const key = { name: body.name, hint: "sk-fathom-Ab…yz", scope: body.scope, limits: body.limits, created_at: Date.now(), revoked_at: null, spent: 0 };
+    const key = { name: body.name, hint: "sk-fathom-Ab…yz", scope: body.scope ?? "api", limits: body.limits, created_at: Date.now(), revoked_at: null, spent: 0 };
     this.keys.push(key);
     return { status: 201, body: { key, secret: "sk-fathom-Abcdefghijklmnopqrstuvwxyz" } };
   }),

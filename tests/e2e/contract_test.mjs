@@ -129,6 +129,13 @@ class Walk {
     const mapping = { a: node("user", "Q", null, ["b"]), b: node("assistant", "A", "a", []) };
     await this.call("PUT", "/app/imports/{id}", { at: { id: imported }, bytes: JSON.stringify([{ conversation_id: name, title: "Imported", mapping, current_node: "b" }]) });
     await this.call("GET", "/app/imports/{id}", { at: { id: imported } });
+
+    await this.call("GET", "/app/usage", { query: { from: "2026-01-01", to: "2026-12-31" } });
+    await this.call("POST", "/app/keys", { json: { name: "editor", limits: { concurrent: 2 } }, status: 201 });
+    await this.call("GET", "/app/keys");
+    await this.call("PATCH", "/app/keys/{name}", { at: { name: "editor" }, json: { limits: {} } });
+    await this.call("DELETE", "/app/keys/{name}", { at: { name: "editor" } });
+
     await this.call("DELETE", "/app/conversations/{id}", { at: { id } });
     await this.call("POST", "/app/conversations/{id}/restore", { at: { id } });
     await this.call("POST", "/app/conversations/{id}/title", { at: { id }, status: 202 });
@@ -144,7 +151,7 @@ class Walk {
 }
 
 const data = await mkdtemp(join(tmpdir(), "fathom-contract-"));
-const child = spawn(fathom, ["serve", model, "--port", "0"], { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, FATHOM_CHAT_DATA: data } });
+const child = spawn(fathom, ["serve", model, "--port", "0"], { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, XDG_DATA_HOME: data } });
 let url;
 for await (const line of createInterface({ input: child.stdout })) if ((url = line.match(/http:\/\/\S+/)?.[0])) break;
 const stub = await AppStub.start(".");

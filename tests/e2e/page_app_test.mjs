@@ -851,6 +851,7 @@ test("a better model is offered where only a small one is here and the hub answe
   await offer.getByRole("progressbar").waitFor();
   await offer.getByRole("button", { name: "Pause" }).click();
   await offer.getByRole("button", { name: "Resume" }).click();
+  await offer.getByRole("button", { name: "Pause" }).waitFor();
   const [reasoner] = stub.models;
   Object.assign(reasoner, { state: "on_disk", download: null });
   stub.change({ type: "model", model: reasoner });
