@@ -283,6 +283,14 @@ function json(response, status, body) {
 function fail(response, { status, ...error }) {
   json(response, status, { error: { type: "error", param: null, ...error } });
 }
+function exported(response, name, format, entries) {
+  const markdown = format === "markdown";
+  response.writeHead(200, { "Content-Type": markdown ? "text/markdown" : "application/json",
+    "Content-Disposition": `attachment; filename="${name}.${markdown ? "md" : "json"}"` });
+  const conversations = entries.map(({ conversation, messages }) => ({ conversation, messages }));
+  response.end(markdown ? conversations.flatMap(({ messages }) => messages.map(({ content }) => content)).join("\n\n")
+    : JSON.stringify({ format: "fathom", version: 1, conversations }));
+}
 const missing = { error: { status: 404, code: "not_found", message: "it is not there" } };
 
 function eventStream(response) {
@@ -328,6 +336,10 @@ const routes = [
       .sort((a, b) => Number(b.pinned) - Number(a.pinned) || b.updated_at - a.updated_at);
     const from = Number(query.get("after") ?? 0), limit = Number(query.get("limit") ?? 50);
     return { conversations: all.slice(from, from + limit), next: all.length > from + limit ? String(from + limit) : null };
+  }),
+  route("POST", "/app/conversations", function ({ body }) {
+    this.add(body.id, body.title ?? "", []);
+    return { status: 201, body: this.conversations.get(body.id).conversation };
   }),
   route("DELETE", "/app/conversations", function () {
     const ids = [];
@@ -386,16 +398,10 @@ const routes = [
     return { status: 201, body: added };
   }),
   route("GET", "/app/conversations/{id}/export", function ({ id, query, response }) {
-    const { conversation, messages } = this.conversations.get(id);
-    const markdown = query.get("format") === "markdown";
-    response.writeHead(200, { "Content-Type": markdown ? "text/markdown" : "application/json",
-      "Content-Disposition": `attachment; filename="conversation.${markdown ? "md" : "json"}"` });
-    response.end(markdown ? messages.map(({ content }) => content).join("\n\n") : JSON.stringify({ format: "fathom", version: 1, conversations: [{ conversation, messages }] }));
+    exported(response, "conversation", query.get("format"), [this.conversations.get(id)]);
   }),
   route("GET", "/app/export", function ({ query, response }) {
-    const markdown = query.get("format") === "markdown";
-    response.writeHead(200, { "Content-Type": markdown ? "text/markdown" : "application/json", "Content-Disposition": `attachment; filename="fathom.${markdown ? "md" : "json"}"` });
-    response.end("all of it");
+    exported(response, "fathom", query.get("format"), [...this.conversations.values()]);
   }),
   route("GET", "/app/drafts/{id}", function ({ id }) {
     return this.drafts.get(id) ?? { text: "", file_ids: [], updated_at: 0 };

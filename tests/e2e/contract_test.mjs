@@ -5,6 +5,7 @@
 // names included. The last line is "N passed, N failed".
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { randomUUID } from "node:crypto";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -170,7 +171,9 @@ for (const [name, run] of Object.entries({
   }
 }
 stub.stop();
+const ended = once(child, "exit");  // it still writes what it keeps
 child.kill();
+await ended;
 await rm(data, { recursive: true, force: true });
 const left = Object.values(contract.paths).flatMap((path) => Object.values(path)).filter((operation) => operation.operationId && !operation["x-wave"] && !asked.has(operation.operationId));
 console.log(`operations that were not asked for: ${left.map(({ operationId }) => operationId).join(", ") || "none"}`);
