@@ -2,7 +2,9 @@
 // first byte names the route; the engine takes no run, so nothing is generated.
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
+#include <thread>
 
 #include "../unit/server/fake_model.h"
 #include "server/router.h"
@@ -29,7 +31,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size == 0) return 0;
   Request request{.method = "POST", .target = served.paths[data[0] % served.paths.size()]};
   request.body.assign(reinterpret_cast<const char*>(data) + 1, size - 1);
-  const Reply reply = served.router.answer(request);
+  Reply reply = served.router.answer(request);
+  // One body may unload the model; whoever wants it then waits until it is there again.
+  while (const auto* delay = std::get_if<std::unique_ptr<Delay>>(&reply)) {
+    while (!(*delay)->is_over()) std::this_thread::yield();
+    reply = (*delay)->reply();
+  }
   const auto* response = std::get_if<Response>(&reply);
   if (response == nullptr || response->status == 500) __builtin_trap();
   return 0;
